@@ -1,0 +1,65 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// SwiftPM changes how it links everything as soon as one target uses Embedded Swift, so the mode is chosen for the
+/// whole package: `TUSK_EMBEDDED=1 swift build --scratch-path .build-embedded`.
+let embedded = Context.environment["TUSK_EMBEDDED"] != nil
+
+let strict: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
+]
+/// Settings of the modules that also compile as Embedded Swift.
+let core: [SwiftSetting] = strict + (embedded ? [.enableExperimentalFeature("Embedded")] : [])
+
+let coreTargets: [Target] = [
+  .target(name: "CTuskKernels"),
+  .target(name: "CTuskSystem", cSettings: [.define("_GNU_SOURCE")]),
+  .target(name: "TuskFormat", dependencies: ["CTuskSystem"], swiftSettings: core),
+  .target(name: "TuskTokenizer", dependencies: ["TuskFormat"], swiftSettings: core),
+  .target(
+    name: "TuskEngine", dependencies: ["CTuskKernels", "CTuskSystem", "TuskFormat", "TuskTokenizer"],
+    swiftSettings: core),
+  .executableTarget(
+    name: "tusk-nano", dependencies: ["TuskEngine", "TuskFormat", "TuskTokenizer", "CTuskSystem"],
+    swiftSettings: core),
+]
+
+let hostTargets: [Target] = [
+  .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+  .target(
+    name: "TuskConversion", dependencies: ["TuskFormat", "TuskTokenizer", "CTuskSystem", "CZlib"],
+    swiftSettings: strict),
+  .executableTarget(
+    name: "tusk",
+    dependencies: [
+      "TuskConversion", "TuskEngine", "TuskFormat", "TuskTokenizer", "CTuskSystem",
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      .product(name: "Logging", package: "swift-log"),
+    ],
+    swiftSettings: strict),
+  .testTarget(name: "TuskFormatTests", dependencies: ["TuskFormat"], swiftSettings: strict),
+]
+
+let package = Package(
+  name: "tusk",
+  products: embedded
+    ? [.executable(name: "tusk-nano", targets: ["tusk-nano"])]
+    : [
+      .library(name: "Tusk", targets: ["TuskFormat", "TuskTokenizer", "TuskEngine"]),
+      .library(name: "TuskConversion", targets: ["TuskConversion"]),
+      .executable(name: "tusk", targets: ["tusk"]),
+      .executable(name: "tusk-nano", targets: ["tusk-nano"]),
+    ],
+  dependencies: embedded
+    ? []
+    : [
+      .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+      .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    ],
+  targets: embedded ? coreTargets : coreTargets + hostTargets,
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .gnu17
+)

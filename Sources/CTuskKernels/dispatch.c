@@ -1,0 +1,1 @@
+#include "tusk_kernels.h"

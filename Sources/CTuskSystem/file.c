@@ -1,0 +1,103 @@
+#include "tusk_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int tusk_map_file(const char *path, tusk_mapping *mapping) {
+  mapping->base = NULL;
+  mapping->bytes = 0;
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) return errno;
+  struct stat status;
+  int failure = 0;
+  if (fstat(descriptor, &status) != 0) {
+    failure = errno;
+  } else if (S_ISDIR(status.st_mode)) {
+    failure = EISDIR;
+  } else if (!S_ISREG(status.st_mode)) {
+    failure = EINVAL;
+  } else if (status.st_size > 0) {
+    void *base = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
+    if (base == MAP_FAILED) {
+      failure = errno;
+    } else {
+      mapping->base = base;
+      mapping->bytes = (uint64_t)status.st_size;
+    }
+  }
+  close(descriptor);
+  return failure;
+}
+
+void tusk_unmap_file(tusk_mapping mapping) {
+  if (mapping.base != NULL) munmap((void *)mapping.base, (size_t)mapping.bytes);
+}
+
+const char *tusk_error_text(int error_number) { return strerror(error_number); }
+
+int tusk_create_file(const char *path) {
+  int descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  return descriptor < 0 ? -errno : descriptor;
+}
+
+int tusk_write_at(int descriptor, const void *bytes, size_t count, uint64_t offset) {
+  const char *next = bytes;
+  while (count > 0) {
+    ssize_t written = pwrite(descriptor, next, count, (off_t)offset);
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    next += written;
+    offset += (uint64_t)written;
+    count -= (size_t)written;
+  }
+  return 0;
+}
+
+int tusk_sync_and_close(int descriptor) {
+  int failure = fsync(descriptor) != 0 ? errno : 0;
+  if (close(descriptor) != 0 && failure == 0) failure = errno;
+  return failure;
+}
+
+void tusk_close_file(int descriptor) { close(descriptor); }
+
+int tusk_rename_file(const char *from, const char *to) {
+  if (rename(from, to) != 0) return errno;
+  char directory[PATH_MAX];
+  const char *slash = strrchr(to, '/');
+  size_t length = slash == NULL ? 0 : (size_t)(slash - to);
+  if (length >= sizeof directory) return ENAMETOOLONG;
+  memcpy(directory, to, length);
+  directory[length] = 0;
+  const char *parent = slash == NULL ? "." : (length == 0 ? "/" : directory);
+  int descriptor = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return errno;
+  int failure = fsync(descriptor) != 0 ? errno : 0;
+  close(descriptor);
+  return failure;
+}
+
+void tusk_remove_file(const char *path) { unlink(path); }
+
+int tusk_write_stream(int stream, const void *bytes, size_t count) {
+  const char *next = bytes;
+  while (count > 0) {
+    ssize_t written = write(stream, next, count);
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    next += written;
+    count -= (size_t)written;
+  }
+  return 0;
+}

@@ -1,0 +1,6 @@
+#ifndef TUSK_SYSTEM_H
+#define TUSK_SYSTEM_H
+
+#include "tusk_file.h"
+
+#endif

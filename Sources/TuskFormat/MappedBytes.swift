@@ -1,0 +1,87 @@
+import CTuskSystem
+
+/// The owner of a read-only mapping: the file is mapped once, shared with every process that maps it, and unmapped
+/// when the last view is gone.
+public final class Mapping: Sendable {
+  /// The only stored pointers of the format layer; every view goes through bounds that `MappedBytes` checked.
+  private nonisolated(unsafe) let base: UnsafeRawPointer?
+  public let count: Int
+  private let ownership: Ownership
+
+  private enum Ownership { case mapped, copied }
+
+  /// Maps the regular file at `path` (a null-terminated UTF-8 path).
+  /// - Throws: `FormatError.Kind.cannotOpen` (with the errno value as `found`) or `.notRegularFile`.
+  public init(path: UnsafePointer<CChar>) throws(FormatError) {
+    var mapping = tusk_mapping()
+    let failure = tusk_map_file(path, &mapping)
+    guard failure == 0 else {
+      let irregular = failure == EISDIR || failure == EINVAL
+      throw FormatError(irregular ? .notRegularFile : .cannotOpen, at: 0, found: UInt64(failure))
+    }
+    base = mapping.base
+    count = Int(mapping.bytes)
+    ownership = .mapped
+  }
+
+  /// A copy of `bytes` that behaves like a mapped file; 64-byte aligned as a mapping is.
+  public init(copying bytes: [UInt8]) {
+    let copy = UnsafeMutableRawPointer.allocate(byteCount: max(bytes.count, 1), alignment: 4096)
+    bytes.withUnsafeBytes { source in
+      if let start = source.baseAddress { copy.copyMemory(from: start, byteCount: source.count) }
+    }
+    base = UnsafeRawPointer(copy)
+    count = bytes.count
+    ownership = .copied
+  }
+
+  deinit {
+    switch ownership {
+    case .mapped: tusk_unmap_file(tusk_mapping(base: base, bytes: UInt64(count)))
+    case .copied: base?.deallocate()
+    }
+  }
+
+  /// All bytes of the file.
+  public var bytes: MappedBytes { MappedBytes(owner: self, offset: 0, count: count) }
+
+  /// The address of byte `offset`.
+  /// - Precondition: `offset + count` lies within the mapping.
+  func address(_ offset: Int, count: Int) -> UnsafeRawPointer {
+    precondition(offset >= 0 && count >= 0 && offset <= self.count - count, "view outside its mapping")
+    guard let base else { return UnsafeRawPointer(bitPattern: 1)! }
+    return base + offset
+  }
+}
+
+/// A range of a mapping, kept alive by a reference to its owner. Two words and a reference; copying it copies no data.
+public struct MappedBytes: Sendable {
+  public let owner: Mapping
+  /// Byte offset of the range in its file.
+  public let offset: Int
+  public let count: Int
+
+  init(owner: Mapping, offset: Int, count: Int) {
+    self.owner = owner
+    self.offset = offset
+    self.count = count
+  }
+
+  /// The part `range` of these bytes.
+  /// - Precondition: `range` lies within them.
+  public func slice(_ range: Range<Int>) -> MappedBytes {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "slice outside its bytes")
+    return MappedBytes(owner: owner, offset: offset + range.lowerBound, count: range.count)
+  }
+
+  /// Calls `body` with the bytes; the span cannot outlive the call.
+  public func withSpan<Result, Failure: Error>(
+    _ body: (RawSpan) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let buffer = UnsafeRawBufferPointer(start: owner.address(offset, count: count), count: count)
+    return try body(buffer.bytes)
+  }
+
+  /// The address of the first byte, for kernels. Valid while `owner` is referenced.
+  package var address: UnsafeRawPointer { owner.address(offset, count: count) }
+}
