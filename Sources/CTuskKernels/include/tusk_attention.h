@@ -1,0 +1,48 @@
+#ifndef TUSK_ATTENTION_H
+#define TUSK_ATTENTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/// One head of attention over a tile of queries:
+///
+///     out[i] = sum_j softmax_j(scale * q[i].k[j] + relativeBias[j - (firstQueryIndex + i)]) v[j]
+///
+/// j runs over the keys that exist, with `causal` only over j <= firstQueryIndex + i. The softmax is online over tiles of
+/// keys (running maximum and sum), so memory does not depend on keyCount. The result of a query depends on that query and
+/// its keys only: not on the tile it came in, not on the ISA. Keys and values must be finite; a query without keys gives
+/// zeros.
+typedef struct {
+  /// [queryCount, dKV], strides in floats.
+  const float *queries;
+  size_t queryStride;
+  size_t queryCount;
+  /// [keyCount, dKV]; key j lies at keys + row(j) * keyStride with row(j) = rowIndex ? rowIndex[j] : j.
+  const float *keys;
+  size_t keyStride;
+  /// [keyCount, dKV]; the same rows.
+  const float *values;
+  size_t valueStride;
+  size_t keyCount;
+  const int32_t *_Nullable rowIndex;
+  size_t dKV;
+  float scale;
+  /// Centre of a table by distance: valid from index -(firstQueryIndex + queryCount - 1) to keyCount - 1 -
+  /// firstQueryIndex (to 0 with `causal`). NULL: no bias.
+  const float *_Nullable relativeBias;
+  size_t firstQueryIndex;
+  bool causal;
+  /// [queryCount, dKV], stride in floats; must not overlap any input.
+  float *out;
+  size_t outStride;
+} TuskAttention;
+
+/// Floats of scratch that `attend_f32` needs; does not depend on the counts of queries and keys.
+size_t tusk_attention_scratch_floats(size_t dKV);
+
+#pragma clang assume_nonnull end
+
+#endif

@@ -1,0 +1,76 @@
+#ifndef TUSK_LANES_H
+#define TUSK_LANES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/// The float kernels are written once, in vectors of 8 lanes that the compiler maps to whatever registers the target has
+/// (two SSE or NEON registers, one AVX register). The files in this folder are included once per ISA, by portable.c,
+/// avx2.c, ...; each defines ISA(name) and the target attribute before. 8 lanes everywhere and no contraction into fused
+/// multiply-adds (FP_CONTRACT OFF in those files) make the results the same bits on every ISA.
+
+typedef float f32x8 __attribute__((ext_vector_type(8)));
+typedef int32_t i32x8 __attribute__((ext_vector_type(8)));
+
+enum { LANES = 8 };
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE f32x8 load(const float *p) {
+  f32x8 v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+INLINE void store(float *p, f32x8 v) { memcpy(p, &v, sizeof v); }
+
+/// The first n < 8 lanes, the rest zero; touches no byte behind them.
+INLINE f32x8 load_part(const float *p, size_t n) {
+  float lanes[LANES] = {0};
+  for (size_t i = 0; i < n; i++) lanes[i] = p[i];
+  return load(lanes);
+}
+
+INLINE void store_part(float *p, f32x8 v, size_t n) {
+  float lanes[LANES];
+  store(lanes, v);
+  for (size_t i = 0; i < n; i++) p[i] = lanes[i];
+}
+
+INLINE f32x8 splat(float x) { return (f32x8)x; }
+
+INLINE i32x8 bits(f32x8 v) { return (i32x8)v; }
+
+/// Lane by lane: mask (all ones or zero) ? a : b.
+INLINE f32x8 choose(i32x8 mask, f32x8 a, f32x8 b) { return (f32x8)((mask & (i32x8)a) | (~mask & (i32x8)b)); }
+
+/// Lane by lane a > b ? a : b, so b where a is NaN.
+INLINE f32x8 larger(f32x8 a, f32x8 b) { return choose(a > b, a, b); }
+
+INLINE f32x8 smaller(f32x8 a, f32x8 b) { return choose(a < b, a, b); }
+
+/// The sum of the lanes in a fixed order: halves, quarters, pairs.
+INLINE float sum_lanes(f32x8 v) {
+  float a = v[0] + v[4], b = v[1] + v[5], c = v[2] + v[6], d = v[3] + v[7];
+  return (a + c) + (b + d);
+}
+
+INLINE float max_lanes(f32x8 v) {
+  float m = v[0];
+  for (int i = 1; i < LANES; i++) m = v[i] > m ? v[i] : m;
+  return m;
+}
+
+INLINE float square_root(float x) { return __builtin_elementwise_sqrt(x); }
+
+/// sum of a[k] * b[k]: lane k mod 8, one accumulator, then sum_lanes. The order of every float dot product of the library.
+INLINE float dot(const float *a, const float *b, size_t n) {
+  f32x8 sum = splat(0);
+  size_t k = 0;
+  for (; k + LANES <= n; k += LANES) sum += load(a + k) * load(b + k);
+  if (k < n) sum += load_part(a + k, n - k) * load_part(b + k, n - k);
+  return sum_lanes(sum);
+}
+
+#endif

@@ -1,0 +1,44 @@
+#include "epilogue.h"
+#include "tables.h"
+
+#pragma STDC FP_CONTRACT OFF
+#pragma clang diagnostic ignored "-Wpsabi"  // vectors never cross a call: everything that takes one is inlined
+
+#define ISA(name) name##_portable
+#include "lanes/all.h"
+
+/// sum of a[k] * w[k]: |product| <= 127^2, so int32 holds K <= 133143 of them.
+INLINE int32_t dot_i8_i8_portable(const int8_t *a, const int8_t *w, size_t K) {
+  int32_t sum = 0;
+  for (size_t k = 0; k < K; k++) sum += (int32_t)a[k] * (int32_t)w[k];
+  return sum;
+}
+
+static void matmul_f32_i8_i8_portable(const TuskMatmulI8 *p, size_t n0, size_t n1) {
+  for (size_t n = n0; n < n1; n++) {
+    const int8_t *w = p->weights + n * p->weightsStride;
+    for (size_t m = 0; m < p->M; m++) finish(p, m, n, dot_i8_i8_portable(p->codes + m * p->codesStride, w, p->K));
+  }
+}
+
+static uint64_t read_probe_portable(const void *buffer, size_t bytes) {
+  const uint64_t *words = buffer;
+  uint64_t sum = 0;
+  for (size_t i = 0; i < bytes / 8; i++) sum += words[i];
+  return sum;
+}
+
+static uint64_t multiply_add_probe_portable(size_t rounds) {
+  int8_t a[256], w[256];
+  memset(a, 3, sizeof a);
+  memset(w, 5, sizeof w);
+  int32_t sink = 0;
+  for (size_t i = 0; i < rounds; i++) {
+    __asm__ volatile("" : : "r"(a), "r"(w) : "memory");
+    sink += dot_i8_i8_portable(a, w, sizeof a);
+  }
+  __asm__ volatile("" : : "r"(sink));
+  return (uint64_t)rounds * sizeof a;
+}
+
+const TuskKernels tusk_kernels_portable = TUSK_KERNEL_TABLE("portable");

@@ -1,0 +1,14 @@
+#ifndef TUSK_TABLES_H
+#define TUSK_TABLES_H
+
+#include "tusk_kernels.h"
+
+extern const TuskKernels tusk_kernels_portable;
+#if defined(__x86_64__)
+extern const TuskKernels tusk_kernels_avx2;
+#endif
+
+/// Whether `candidate` gives the bits of `reference` on small vectors of every operation that is written for an ISA.
+bool tusk_kernels_agree(const TuskKernels *candidate, const TuskKernels *reference);
+
+#endif
