@@ -2,5 +2,7 @@
 #define TUSK_SYSTEM_H
 
 #include "tusk_file.h"
+#include "tusk_machine.h"
+#include "tusk_pool.h"
 
 #endif
