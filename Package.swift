@@ -41,6 +41,8 @@ let hostTargets: [Target] = [
     ],
     swiftSettings: strict),
   .testTarget(name: "TuskFormatTests", dependencies: ["TuskFormat"], swiftSettings: strict),
+  .testTarget(
+    name: "TuskConversionTests", dependencies: ["TuskConversion", "TuskFormat", "CZlib"], swiftSettings: strict),
 ]
 
 let package = Package(

@@ -4,5 +4,6 @@
 #include "tusk_file.h"
 #include "tusk_machine.h"
 #include "tusk_pool.h"
+#include "tusk_read.h"
 
 #endif
