@@ -1,6 +1,7 @@
 #ifndef TUSK_SYSTEM_H
 #define TUSK_SYSTEM_H
 
+#include "tusk_checksum.h"
 #include "tusk_file.h"
 #include "tusk_machine.h"
 #include "tusk_pool.h"

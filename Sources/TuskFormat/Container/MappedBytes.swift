@@ -84,4 +84,63 @@ public struct MappedBytes: Sendable {
 
   /// The address of the first byte, for kernels. Valid while `owner` is referenced.
   package var address: UnsafeRawPointer { owner.address(offset, count: count) }
+
+  /// The little-endian value at byte `position`, aligned or not.
+  /// - Precondition: it lies within these bytes.
+  @inline(__always)
+  package func load<Value: BitwiseCopyable>(_ position: Int, as type: Value.Type = Value.self) -> Value {
+    precondition(position >= 0 && position <= count - MemoryLayout<Value>.size, "load outside its bytes")
+    return address.loadUnaligned(fromByteOffset: position, as: type)
+  }
+
+  /// The first position in `range` whose byte is not zero.
+  package func firstNonZero(in range: Range<Int>) -> Int? {
+    for position in range where load(position, as: UInt8.self) != 0 { return position }
+    return nil
+  }
+
+  /// CRC-32 of the bytes.
+  package var checksum: UInt32 { checksum(after: 0) }
+
+  /// CRC-32 of the bytes that `checksum` stands for, followed by these.
+  package func checksum(after checksum: UInt32) -> UInt32 { tusk_crc32(checksum, address, count) }
+}
+
+extension MappedBytes {
+  /// - Throws: `reservedNotZero` if any byte of `range` is not zero.
+  func requireZero(_ range: Range<Int>) throws(FormatError) {
+    if let position = firstNonZero(in: range) {
+      throw FormatError(.reservedNotZero, at: offset + position, found: UInt64(load(position, as: UInt8.self)))
+    }
+  }
+
+  /// The u32 at `position`, required to lie in `range`.
+  func field(_ position: Int, in range: ClosedRange<UInt32>) throws(FormatError) -> Int {
+    let value: UInt32 = load(position)
+    guard range.contains(value) else {
+      let bound = value < range.lowerBound ? range.lowerBound : range.upperBound
+      throw FormatError(.invalidField, at: offset + position, found: UInt64(value), required: UInt64(bound))
+    }
+    return Int(value)
+  }
+
+  /// The u32 at `position`, required to be 0 or 1.
+  func flag(_ position: Int) throws(FormatError) -> Bool { try field(position, in: 0...1) == 1 }
+
+  /// The f32 at `position`, required to be finite.
+  func finite(_ position: Int) throws(FormatError) -> Float {
+    let bits: UInt32 = load(position)
+    let value = Float(bitPattern: bits)
+    guard value.isFinite else { throw FormatError(.invalidField, at: offset + position, found: UInt64(bits)) }
+    return value
+  }
+
+  /// The f32 at `position`, required to be finite and above 0.
+  func positive(_ position: Int) throws(FormatError) -> Float {
+    let value = try finite(position)
+    guard value > 0 else {
+      throw FormatError(.invalidField, at: offset + position, found: UInt64(value.bitPattern))
+    }
+    return value
+  }
 }

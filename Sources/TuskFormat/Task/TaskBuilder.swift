@@ -1,0 +1,171 @@
+/// Assembles the bytes of a task section.
+///
+/// Tensors, linears and attachments are added in any order and named by what the adding call returned; the section
+/// numbers them by first mention. What is never named is an error of the caller.
+public struct TaskBuilder {
+  private let config: BackboneConfig
+  private let name: [UInt8]
+  private let vocabularySize: Int
+  private let origin: TaskOrigin
+  private var slots: [(attachment: TaskAttachment?, norm: Int?)]
+  private var linears: [TaskLinear] = []
+  private var tensors: [(kind: TaskTensorKind, shape: TensorShape, values: [Float])] = []
+
+  public let layout: SlotLayout
+
+  /// A task without parts for the backbone of `config`.
+  /// - Precondition: `name` has 1 to 255 bytes.
+  public init(config: BackboneConfig, name: [UInt8], vocabularySize: Int, origin: TaskOrigin) {
+    precondition((1...255).contains(name.count), "a task name has 1 to 255 bytes")
+    self.config = config
+    self.name = name
+    self.vocabularySize = vocabularySize
+    self.origin = origin
+    layout = SlotLayout(layerCount: config.layerCount, decoderLayerCount: config.decoderLayerCount)
+    slots = Array(repeating: (nil, nil), count: layout.count)
+  }
+
+  /// Adds a row-major tensor; the result names it.
+  public mutating func addTensor(_ kind: TaskTensorKind, _ shape: TensorShape, _ values: [Float]) -> Int {
+    precondition(values.count == shape.elementCount, "values do not fill the shape")
+    tensors.append((kind, shape, values))
+    return tensors.count - 1
+  }
+
+  /// Adds a linear whose references are what `addTensor` returned; the result names it.
+  public mutating func addLinear(_ linear: TaskLinear) -> Int {
+    linears.append(linear)
+    return linears.count - 1
+  }
+
+  /// Puts an adapter, whose references are what `addLinear` and `addTensor` returned, into `slot`.
+  public mutating func setAdapter(_ attachment: TaskAttachment, slot: Int) { slots[slot].attachment = attachment }
+
+  /// Replaces the norm weight of `slot` by a tensor of kind `taskNorm`.
+  public mutating func setNorm(_ tensor: Int, slot: Int) { slots[slot].norm = tensor }
+
+  /// Whether `slot` has an adapter.
+  public func hasAdapter(slot: Int) -> Bool { slots[slot].attachment != nil }
+
+  /// The section.
+  /// - Precondition: every tensor and linear is named by a slot.
+  public func sectionBytes() -> [UInt8] {
+    var numbering = Numbering(linearCount: linears.count, tensorCount: tensors.count)
+    var slotTable = LittleEndianBytes(capacity: slots.count * TaskSection.slotBytes)
+    var attachmentTable = LittleEndianBytes(capacity: slots.count * TaskAttachment.recordBytes)
+    var linearTable = LittleEndianBytes(capacity: linears.count * TaskLinear.recordBytes)
+    var attachmentCount = 0
+    for slot in slots {
+      slotTable.append(UInt32(attachmentCount))
+      slotTable.append(UInt32(slot.attachment == nil ? 0 : 1))
+      slotTable.append(numbering.tensor(slot.norm))
+      slotTable.append(UInt32(0))
+      guard let attachment = slot.attachment else { continue }
+      append(attachment, to: &attachmentTable, &linearTable, &numbering)
+      attachmentCount += 1
+    }
+    precondition(numbering.linearOrder.count == linears.count, "a linear is not used")
+    precondition(numbering.tensorOrder.count == tensors.count, "a tensor is not used")
+
+    let tables = slotTable.bytes + attachmentTable.bytes + linearTable.bytes
+    var section = LittleEndianBytes(capacity: TaskSection.headerBytes)
+    section.append(config.fingerprint)
+    for value in [config.dModel, config.layerCount, config.decoderLayerCount, vocabularySize, Int(origin.rawValue)] {
+      section.append(UInt32(value))
+    }
+    for value in [name.count, attachmentCount, linears.count, tensors.count, 0] { section.append(UInt32(value)) }
+    let sectionBytesPosition = section.bytes.count
+    section.append(UInt64(0))
+    section.pad(to: TaskSection.headerBytes)
+    section.append(contentsOf: name)
+    section.pad(to: section.bytes.count.roundedUp(to: 8))
+    section.append(contentsOf: tables)
+    appendTensors(numbering.tensorOrder, to: &section)
+    section.replace(at: sectionBytesPosition, with: UInt64(section.bytes.count))
+    return section.bytes
+  }
+
+  private func append(
+    _ attachment: TaskAttachment, to table: inout LittleEndianBytes, _ linearTable: inout LittleEndianBytes,
+    _ numbering: inout Numbering
+  ) {
+    let start = table.bytes.count
+    table.append(UInt16(1))
+    table.append(UInt16(1))
+    table.append(UInt16(attachment.activation.rawValue))
+    table.append(attachment.inputRule.rawValue)
+    table.append(attachment.skipRule.rawValue)
+    table.append(UInt16(attachment.addsStream ? 1 : 0))
+    table.append(UInt32(attachment.bottleneckWidth))
+    table.append(attachment.scaling.bitPattern)
+    table.append(attachment.normEpsilon.bitPattern)
+    for linear in [attachment.down, attachment.up] {
+      let (number, isNew) = numbering.linear(linear)
+      table.append(number)
+      if isNew { append(linears[linear], to: &linearTable, &numbering) }
+    }
+    for tensor in [
+      attachment.normBeforeWeight, attachment.normBeforeBias, attachment.normAfterWeight, attachment.normAfterBias,
+      attachment.scalingVector,
+    ] { table.append(numbering.tensor(tensor)) }
+    table.pad(to: start + TaskAttachment.recordBytes)
+  }
+
+  private func append(_ linear: TaskLinear, to table: inout LittleEndianBytes, _ numbering: inout Numbering) {
+    let start = table.bytes.count
+    for value in [linear.inWidth, linear.outWidth, linear.phmDim, linear.factorRank] { table.append(UInt32(value)) }
+    for tensor in [
+      linear.rule, linear.ruleLeft, linear.ruleRight, linear.leftFactor, linear.rightFactor, linear.full, linear.bias,
+    ] { table.append(numbering.tensor(tensor)) }
+    table.pad(to: start + TaskLinear.recordBytes)
+  }
+
+  private func appendTensors(_ order: [Int], to section: inout LittleEndianBytes) {
+    var end = section.bytes.count + order.count * TaskTensor.recordBytes
+    for index in order {
+      let tensor = tensors[index]
+      let start = section.bytes.count
+      let offset = end.roundedUp(to: Container.rowAlignment)
+      section.append(tensor.kind.rawValue)
+      section.append(UInt16(WeightEncoding.float32.rawValue))
+      for dim in [tensor.shape.dim0, tensor.shape.dim1, tensor.shape.dim2] { section.append(UInt32(dim)) }
+      section.append(UInt64(offset))
+      section.pad(to: start + TaskTensor.recordBytes)
+      end = offset + 4 * tensor.shape.elementCount
+    }
+    for index in order {
+      section.pad(to: section.bytes.count.roundedUp(to: Container.rowAlignment))
+      for value in tensors[index].values { section.append(value.bitPattern) }
+    }
+  }
+}
+
+/// Numbers by first mention.
+private struct Numbering {
+  private var linearNumbers: [Int?]
+  private var tensorNumbers: [Int?]
+  private(set) var linearOrder: [Int] = []
+  private(set) var tensorOrder: [Int] = []
+
+  init(linearCount: Int, tensorCount: Int) {
+    linearNumbers = Array(repeating: nil, count: linearCount)
+    tensorNumbers = Array(repeating: nil, count: tensorCount)
+  }
+
+  /// The stored number of a linear, and whether this is its first mention.
+  mutating func linear(_ index: Int) -> (number: UInt32, isNew: Bool) {
+    if let number = linearNumbers[index] { return (UInt32(number), false) }
+    linearNumbers[index] = linearOrder.count
+    linearOrder.append(index)
+    return (UInt32(linearOrder.count - 1), true)
+  }
+
+  /// The stored reference to an optional tensor: 0, or 1 + its number.
+  mutating func tensor(_ index: Int?) -> UInt32 {
+    guard let index else { return 0 }
+    if let number = tensorNumbers[index] { return UInt32(number + 1) }
+    tensorNumbers[index] = tensorOrder.count
+    tensorOrder.append(index)
+    return UInt32(tensorOrder.count)
+  }
+}
