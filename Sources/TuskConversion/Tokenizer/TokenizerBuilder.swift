@@ -1,0 +1,69 @@
+import CTuskSystem
+import TuskFormat
+import TuskTokenizer
+
+/// Makes the tokenizer section of a backbone from the files of a Hugging Face T5 checkpoint.
+public struct TokenizerBuilder {
+  private static let vocabularyBytesLimit = 1 << 28
+
+  /// The section for the checkpoint in `path`, from `spiece.model` if there is one, else from `tokenizer.json`; nil if
+  /// there is neither, which is legal: such a backbone takes ids only.
+  /// - Parameter vocabularySize: rows of the model's embedding; no id may reach it.
+  /// - Throws: `TokenizerBuilderError` where a file cannot be read, or describes a tokenizer whose ids Tusk would not
+  ///   reproduce.
+  public static func section(
+    checkpointDirectory path: String, vocabularySize: Int
+  ) throws(TokenizerBuilderError) -> [UInt8]? {
+    let model = try read("spiece.model", in: path)
+    let json = try read("tokenizer.json", in: path)
+    let listed = try json.map { (bytes) throws(TokenizerBuilderError) in try TokenizerJSON.addedTokens(bytes) }
+    let settings = try CheckpointTokenizerSettings(
+      config: try read("tokenizer_config.json", in: path),
+      specialTokensMap: try read("special_tokens_map.json", in: path), listed: listed)
+    if let model {
+      return try section(
+        try SentencePieceModel.vocabulary(model), settings, vocabularySize: vocabularySize, "spiece.model")
+    }
+    guard let json else { return nil }
+    return try section(try TokenizerJSON.vocabulary(json), settings, vocabularySize: vocabularySize, "tokenizer.json")
+  }
+
+  /// The section for a `spiece.model` alone, with T5's 100 sentinels.
+  public static func section(
+    sentencePieceModel bytes: [UInt8], vocabularySize: Int
+  ) throws(TokenizerBuilderError) -> [UInt8] {
+    let vocabulary = try SentencePieceModel.vocabulary(bytes)
+    return try section(vocabulary, CheckpointTokenizerSettings(), vocabularySize: vocabularySize, "spiece.model")
+  }
+
+  private static func section(
+    _ vocabulary: UnigramVocabulary, _ settings: CheckpointTokenizerSettings, vocabularySize: Int, _ subject: String
+  ) throws(TokenizerBuilderError) -> [UInt8] {
+    var vocabulary = vocabulary
+    try vocabulary.addSpecialTokens(settings, vocabularySize: vocabularySize, subject: subject)
+    return try UnigramSectionWriter(vocabulary, subject: subject).section()
+  }
+
+  /// The bytes of a file of the checkpoint, or nil if there is none of that name.
+  private static func read(_ name: String, in directory: String) throws(TokenizerBuilderError) -> [UInt8]? {
+    do {
+      let mapping = try Mapping(path: directory + "/" + name)
+      guard mapping.count <= vocabularyBytesLimit else {
+        throw TokenizerBuilderError(name, "\(mapping.count) bytes found, at most \(vocabularyBytesLimit) required")
+      }
+      return mapping.bytes.withSpan { span in
+        [UInt8](unsafeUninitializedCapacity: span.byteCount) { buffer, count in
+          span.withUnsafeBytes { UnsafeMutableRawBufferPointer(buffer).copyMemory(from: $0) }
+          count = span.byteCount
+        }
+      }
+    } catch let error as FormatError {
+      if error.kind == .cannotOpen, error.found == UInt64(ENOENT) { return nil }
+      throw TokenizerBuilderError(name, "cannot be read: \(String(cString: tusk_error_text(Int32(error.found))))")
+    } catch let error as TokenizerBuilderError {
+      throw error
+    } catch {
+      throw TokenizerBuilderError(name, "cannot be read: \(error)")
+    }
+  }
+}
