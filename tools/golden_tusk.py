@@ -1,0 +1,96 @@
+"""The built `tusk` as the golden cases use it: conversions and runs, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TIMEOUT_SECONDS = 600
+
+
+class ToolError(Exception):
+    """The command failed, or printed what it must not."""
+
+    def __init__(self, command: list[str], status: int, message: str) -> None:
+        super().__init__(f"`{' '.join(command[:3])} ...` exit {status}: {message.strip() or 'nothing on stderr'}")
+        self.status, self.message = status, message
+
+
+def joined(ids: list[int]) -> str:
+    return ",".join(map(str, ids))
+
+
+@dataclass
+class Tusk:
+    binary: Path
+    work: Path
+    isa: str | None = None
+    threads: int | None = None
+    packed: dict[tuple[Path, str], Path] = field(default_factory=dict)
+
+    def call(self, *arguments: str | Path) -> str:
+        command = [str(self.binary), *map(str, arguments)]
+        environment = {**os.environ, **({"TUSK_ISA": self.isa} if self.isa else {})}
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise ToolError(command, -1, f"no answer in {TIMEOUT_SECONDS} s") from error
+        if done.returncode != 0:
+            raise ToolError(command, done.returncode, done.stderr)
+        return done.stdout
+
+    def engine_options(self) -> list[str]:
+        return ["--threads", str(self.threads)] if self.threads else []
+
+    def backbone(self, folder: Path, encoding: str) -> Path:
+        """The pack of a checkpoint folder, converted once."""
+        key = (folder.resolve(), encoding)
+        if key not in self.packed:
+            output = self.work / f"backbone-{len(self.packed)}-{folder.name}-{encoding}.tusk"
+            self.call("convert", "backbone", folder, "--weights", encoding, "--output", output)
+            self.packed[key] = output
+        return self.packed[key]
+
+    def task(self, folder: Path, backbone: Path, name: str) -> Path:
+        output = self.work / f"{name.replace('/', '-')}.tusk"
+        self.call("convert", "task", folder, "--backbone", backbone, "--output", output)
+        return output
+
+    def only(self, folder: Path, excluded_suffix: str) -> Path:
+        """A copy of a checkpoint folder without the weight files of one layout."""
+        copy = self.work / f"without{excluded_suffix}-{len(list(self.work.iterdir()))}"
+        copy.mkdir()
+        for path in folder.iterdir():
+            if path.is_file() and path.suffix != excluded_suffix:
+                shutil.copyfile(path, copy / path.name)
+        return copy
+
+    def logits(self, backbone: Path, task: Path | None, source: list[int], target: list[int]) -> tuple[
+            np.ndarray, np.ndarray]:
+        """Teacher-forced logits [T, V] and encoder output [S, D]."""
+        output, encoder_output = self.work / "logits.npy", self.work / "encoder.npy"
+        for path in (output, encoder_output):
+            path.unlink(missing_ok=True)
+        arguments = ["logits", backbone, *(["--task", task] if task else []), "--input-ids", joined(source),
+                     "--decoder-input-ids", joined(target), "--output", output, "--encoder-output", encoder_output]
+        self.call(*arguments, *self.engine_options())
+        return np.load(output, allow_pickle=False), np.load(encoder_output, allow_pickle=False)
+
+    def generate(self, backbone: Path, task: Path | None, source: list[int], new_tokens: int, beams: int = 1) -> dict[
+            str, Any]:
+        arguments = ["run", backbone, *(["--task", task] if task else []), "--input-ids", joined(source),
+                     "--max-new-tokens", str(new_tokens), *(["--beams", str(beams)] if beams > 1 else []), "--json"]
+        printed = self.call(*arguments, *self.engine_options())
+        try:
+            answer = json.loads(printed)
+            answer["ids"], answer["beams" if beams > 1 else "ids"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ToolError(["tusk", "run", "--json"], 0, f"printed {printed[:200]!r}") from error
+        return answer

@@ -1,0 +1,278 @@
+"""The task section of formats/task.md: slots, attachments, linears, tensors."""
+
+from __future__ import annotations
+
+import struct
+import unicodedata
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from tusk_container import ACTIVATIONS, aligned, require, require_zero
+
+TASK_HEADER_BYTES, SLOT_BYTES, ATTACHMENT_BYTES, LINEAR_BYTES, TENSOR_BYTES = 96, 16, 64, 64, 32
+TENSOR_KINDS = {
+    1: "rule", 2: "ruleLeft", 3: "ruleRight", 4: "leftFactor", 5: "rightFactor", 6: "full", 7: "bias",
+    8: "adapterNormWeight", 9: "adapterNormBias", 10: "taskNorm", 11: "scalingVector",
+}
+ORIGINS = {1: "adapters library", 2: "Compacter authors' code"}
+
+
+@dataclass(frozen=True)
+class TaskTensor:
+    kind: str
+    shape: tuple[int, int, int]
+    values: np.ndarray
+    offset: int
+
+
+@dataclass(frozen=True)
+class Linear:
+    """y = x H + b, H the sum of Kronecker products; the fields are indices into the task's tensors, or None."""
+
+    inWidth: int
+    outWidth: int
+    phmDim: int
+    factorRank: int
+    rule: int | None
+    ruleLeft: int | None
+    ruleRight: int | None
+    leftFactor: int | None
+    rightFactor: int | None
+    full: int | None
+    bias: int | None
+
+
+@dataclass(frozen=True)
+class Attachment:
+    activation: str
+    inputRule: int
+    skipRule: int
+    addsStream: bool
+    bottleneckWidth: int
+    scaling: float
+    normEpsilon: float
+    down: int
+    up: int
+    normBeforeWeight: int | None
+    normBeforeBias: int | None
+    normAfterWeight: int | None
+    normAfterBias: int | None
+    scalingVector: int | None
+
+
+@dataclass(frozen=True)
+class TaskSlot:
+    name: str
+    attachment: Attachment | None
+    norm: int | None
+
+
+@dataclass(frozen=True)
+class Task:
+    name: str
+    fingerprint: int
+    dModel: int
+    layerCount: int
+    decoderLayerCount: int
+    vocabularySize: int
+    origin: str
+    slots: dict[str, TaskSlot]
+    attachments: list[Attachment]
+    linears: list[Linear]
+    tensors: list[TaskTensor]
+
+    def values(self, index: int | None) -> np.ndarray | None:
+        """The tensor's values, flat dimensions of 1 at the end removed; None for a tensor that is not there."""
+        if index is None:
+            return None
+        tensor = self.tensors[index]
+        return tensor.values.reshape(-1) if tensor.shape[1:] == (1, 1) else tensor.values
+
+    def parameter_count(self) -> int:
+        return sum(tensor.values.size for tensor in self.tensors)
+
+
+def slot_names(layer_count: int, decoder_layer_count: int) -> list[str]:
+    names = [f"encoder.{layer}.{part}" for layer in range(layer_count) for part in ("selfAttention", "feedForward")]
+    names += [f"decoder.{layer}.{part}" for layer in range(decoder_layer_count)
+              for part in ("selfAttention", "crossAttention", "feedForward")]
+    return [*names, "encoder.end", "decoder.end"]
+
+
+def optional(reference: int) -> int | None:
+    return reference - 1 if reference else None
+
+
+class TaskReader:
+    """Reads one section. `base` is its place in the file, for messages only."""
+
+    def __init__(self, section: np.ndarray, base: int) -> None:
+        self.data, self.base, self.bytes = section, base, section.tobytes()
+
+    def require(self, condition: bool, offset: int, message: str) -> None:
+        require(condition, self.base + offset, message)
+
+    def read(self) -> Task:
+        self.require(len(self.bytes) >= TASK_HEADER_BYTES, 0, "a task section shorter than its header")
+        (fingerprint, d_model, layers, decoder_layers, vocabulary, origin, name_bytes, attachment_count, linear_count,
+         tensor_count, reserved, section_bytes) = struct.unpack_from("<Q10IQ", self.bytes)
+        self.require(1 <= d_model <= 65_536, 8, f"dModel {d_model}")
+        self.require(1 <= layers <= 1_024, 12, f"layerCount {layers}")
+        self.require(decoder_layers <= 1_024, 16, f"decoderLayerCount {decoder_layers}")
+        self.require(1 <= vocabulary <= 16_777_216, 20, f"vocabularySize {vocabulary}")
+        self.require(origin in ORIGINS, 24, f"origin {origin}")
+        self.require(1 <= name_bytes <= 255, 28, f"nameBytes {name_bytes}")
+        self.require(reserved == 0 and not any(self.bytes[56:TASK_HEADER_BYTES]), 44, "reserved is not zero")
+        self.require(section_bytes == len(self.bytes), 48, f"sectionBytes {section_bytes}")
+        self.d_model = d_model
+        names = slot_names(layers, decoder_layers)
+
+        slots_at = TASK_HEADER_BYTES + aligned(name_bytes, 8)
+        attachments_at = slots_at + SLOT_BYTES * len(names)
+        linears_at = attachments_at + ATTACHMENT_BYTES * attachment_count
+        tensors_at = linears_at + LINEAR_BYTES * linear_count
+        tables_end = tensors_at + TENSOR_BYTES * tensor_count
+        self.require(tables_end <= len(self.bytes), 32, f"the tables end at {tables_end}, behind the section")
+        name = self.read_name(name_bytes, slots_at)
+        tensors = self.read_tensors(tensors_at, tensor_count, tables_end)
+        linears = [self.read_linear(linears_at + LINEAR_BYTES * index, tensors) for index in range(linear_count)]
+        attachments = [self.read_attachment(attachments_at + ATTACHMENT_BYTES * index, linears, tensors)
+                       for index in range(attachment_count)]
+        slots, taken = {}, 0
+        for index, slot_name in enumerate(names):
+            at = slots_at + SLOT_BYTES * index
+            first, count, norm, slot_reserved = struct.unpack_from("<4I", self.bytes, at)
+            self.require(first == taken, at, f"slot {slot_name}: firstAttachment {first}, required {taken}")
+            self.require(count <= (0 if slot_name.endswith(".end") else 1), at + 4, f"slot {slot_name}: {count}")
+            self.require(slot_reserved == 0, at + 12, "reserved is not zero")
+            self.require(taken + count <= attachment_count, at, f"slot {slot_name}: no such attachment")
+            self.check_reference(norm, tensors, "taskNorm", (d_model, 1, 1), at + 8)
+            slots[slot_name] = TaskSlot(slot_name, attachments[first] if count else None, optional(norm))
+            taken += count
+        self.require(taken == attachment_count, 32, f"{attachment_count} attachments, {taken} in slots")
+        task = Task(name, fingerprint, d_model, layers, decoder_layers, vocabulary, ORIGINS[origin], slots, attachments,
+                    linears, tensors)
+        self.check_numbering(task)
+        return task
+
+    def read_name(self, name_bytes: int, slots_at: int) -> str:
+        raw = self.bytes[TASK_HEADER_BYTES:TASK_HEADER_BYTES + name_bytes]
+        try:
+            name = raw.decode()
+        except UnicodeDecodeError:
+            self.require(False, TASK_HEADER_BYTES, "the name is not UTF-8")
+        self.require(not any(unicodedata.category(letter) == "Cc" for letter in name), TASK_HEADER_BYTES,
+                     "a control character in the name")
+        self.require(not any(self.bytes[TASK_HEADER_BYTES + name_bytes:slots_at]), TASK_HEADER_BYTES + name_bytes,
+                     "padding of the name is not zero")
+        return name
+
+    def read_tensors(self, at: int, count: int, tables_end: int) -> list[TaskTensor]:
+        tensors, end = [], tables_end
+        for index in range(count):
+            here = at + TENSOR_BYTES * index
+            kind, encoding, *shape, offset, reserved = struct.unpack_from("<HH3IQQ", self.bytes, here)
+            self.require(kind in TENSOR_KINDS, here, f"tensor kind {kind}")
+            self.require(encoding == 1, here + 2, f"encoding {encoding}")
+            self.require(min(shape) >= 1, here + 4, f"shape {shape}")
+            self.require(reserved == 0, here + 24, "reserved is not zero")
+            self.require(offset == aligned(end, 64), here + 16, f"tensor {index} begins at {offset}, behind {end}")
+            elements = shape[0] * shape[1] * shape[2]
+            end = offset + 4 * elements
+            self.require(end <= len(self.bytes), here + 16, f"tensor {index} reaches behind the section")
+            tensors.append(TaskTensor(TENSOR_KINDS[kind], tuple(shape),
+                                      self.data[offset:end].view("<f4").reshape(shape), offset))
+        self.require(end == len(self.bytes), 48, f"the section ends at {len(self.bytes)}, its last tensor at {end}")
+        return tensors
+
+    def check_reference(self, reference: int, tensors: list[TaskTensor], kind: str, shape: tuple[int, int, int],
+                        at: int) -> None:
+        if reference == 0:
+            return
+        self.require(reference <= len(tensors), at, f"{kind}: no tensor {reference - 1}")
+        found = tensors[reference - 1]
+        self.require((found.kind, found.shape) == (kind, shape), at,
+                     f"names a {found.kind} {found.shape}, required a {kind} {shape}")
+
+    def read_linear(self, at: int, tensors: list[TaskTensor]) -> Linear:
+        width_in, width_out, n, rank, *references = struct.unpack_from("<11I", self.bytes, at)
+        rule, rule_left, rule_right, left, right, full, bias = references
+        self.require(1 <= n <= 256, at + 8, f"phmDim {n}")
+        self.require(width_in > 0 and width_in % n == 0, at, f"inWidth {width_in} is no multiple of {n}")
+        self.require(width_out > 0 and width_out % n == 0, at + 4, f"outWidth {width_out} is no multiple of {n}")
+        self.require(not any(self.bytes[at + 44:at + LINEAR_BYTES]), at + 44, "reserved is not zero")
+        self.require((rule_left == 0) == (rule_right == 0), at + 20, "half of a factorized rule")
+        self.require((rule != 0) + (rule_left != 0) == 1 or (n == 1 and rule == rule_left == 0), at + 16,
+                     "neither one rule nor one factorized rule")
+        self.require((left != 0, right != 0, full != 0) == ((True, True, False) if rank else (False, False, True)),
+                     at + 28, f"factors do not fit factorRank {rank}")
+        p, q = width_in // n, width_out // n
+        shapes = [("rule", (n, n, n)), ("ruleLeft", (n, n, 1)), ("ruleRight", (n, 1, n)), ("leftFactor", (n, p, rank)),
+                  ("rightFactor", (n, rank, q)), ("full", (n, p, q)), ("bias", (width_out, 1, 1))]
+        for position, ((kind, shape), reference) in enumerate(zip(shapes, references)):
+            self.check_reference(reference, tensors, kind, shape, at + 16 + 4 * position)
+        return Linear(width_in, width_out, n, rank, *map(optional, references))
+
+    def read_attachment(self, at: int, linears: list[Linear], tensors: list[TaskTensor]) -> Attachment:
+        (kind, placement, activation, input_rule, skip_rule, flags, width, scaling, epsilon, down, up,
+         *references) = struct.unpack_from("<6HI2f7I", self.bytes, at)
+        self.require((kind, placement) == (1, 1), at, f"kind {kind}, placement {placement}")
+        self.require(activation < len(ACTIVATIONS), at + 4, f"activation {activation}")
+        self.require(1 <= input_rule <= 3, at + 6, f"inputRule {input_rule}")
+        self.require(skip_rule <= 3, at + 8, f"skipRule {skip_rule}")
+        self.require(flags & ~1 == 0, at + 10, f"flags {flags:#x}")
+        self.require(bool(np.isfinite(scaling)), at + 16, "scaling is not finite")
+        self.require(bool(np.isfinite(epsilon)) and epsilon > 0, at + 20, f"normEpsilon {epsilon}")
+        self.require(not any(self.bytes[at + 52:at + ATTACHMENT_BYTES]), at + 52, "reserved is not zero")
+        for offset, index, ends in ((24, down, (self.d_model, width)), (28, up, (width, self.d_model))):
+            self.require(index < len(linears), at + offset, f"no linear {index}")
+            found = linears[index]
+            self.require((found.inWidth, found.outWidth) == ends, at + offset,
+                         f"linear {index} is {found.inWidth} -> {found.outWidth}, required {ends[0]} -> {ends[1]}")
+        for position, first in ((0, "before"), (2, "after")):
+            self.require((references[position] == 0) == (references[position + 1] == 0), at + 32 + 4 * position,
+                         f"norm {first} with a weight or a bias only")
+        vector = (self.d_model, 1, 1)
+        kinds = ("adapterNormWeight", "adapterNormBias", "adapterNormWeight", "adapterNormBias", "scalingVector")
+        for position, (tensor_kind, reference) in enumerate(zip(kinds, references)):
+            self.check_reference(reference, tensors, tensor_kind, vector, at + 32 + 4 * position)
+        return Attachment(ACTIVATIONS[activation], input_rule, skip_rule, bool(flags & 1), width, scaling, epsilon, down,
+                          up, *map(optional, references))
+
+    def check_numbering(self, task: Task) -> None:
+        """Every linear and tensor is named, in the order of first mention."""
+        linears = tensors = 0
+        for slot in task.slots.values():
+            mentioned = [slot.norm]
+            if slot.attachment:
+                for index in (slot.attachment.down, slot.attachment.up):
+                    self.require(index <= linears, 0, f"slot {slot.name}: linear {index} before linear {linears}")
+                    linears = max(linears, index + 1)
+                    linear = task.linears[index]
+                    mentioned += [getattr(linear, field.name) for field in fields(Linear)[4:]]
+                mentioned += [getattr(slot.attachment, field.name) for field in fields(Attachment)[9:]]
+            for index in (reference for reference in mentioned if reference is not None):
+                self.require(index <= tensors, 0, f"slot {slot.name}: tensor {index} before tensor {tensors}")
+                tensors = max(tensors, index + 1)
+        self.require(linears == len(task.linears), 36, f"{len(task.linears)} linears, {linears} of them used")
+        self.require(tensors == len(task.tensors), 40, f"{len(task.tensors)} tensors, {tensors} of them used")
+
+
+def read_task(section: np.ndarray, base: int) -> Task:
+    return TaskReader(section, base).read()
+
+
+def verify_task(task: Task, section: np.ndarray, base: int) -> None:
+    """The checks that read every value."""
+    end = None
+    for tensor in task.tensors:
+        require(bool(np.isfinite(tensor.values).all()), base + tensor.offset, "a value is not finite")
+        if end is not None:
+            require_zero(section, end, tensor.offset, "padding between tensors")
+        end = tensor.offset + 4 * tensor.values.size
+    if task.tensors:
+        tables_end = (TASK_HEADER_BYTES + aligned(len(task.name.encode()), 8) + SLOT_BYTES * len(task.slots)
+                      + ATTACHMENT_BYTES * len(task.attachments) + LINEAR_BYTES * len(task.linears)
+                      + TENSOR_BYTES * len(task.tensors))
+        require_zero(section, tables_end, task.tensors[0].offset, "padding before the data")
