@@ -1,0 +1,110 @@
+#include "tables.h"
+
+#include <string.h>
+
+/// Sizes that leave a tail in every tile: M, N and K are multiples of nothing.
+enum { CHECK_M = 13, CHECK_N = 11, CHECK_K = 199, CHECK_STRIDE = 256, CHECK_D = 20 };
+
+/// A fixed sequence without period in reach; full range of codes in its top byte.
+static uint32_t next_word(uint32_t *state) {
+  *state = *state * 1664525u + 1013904223u;
+  return *state >> 8;
+}
+
+static void fill_floats(float *x, size_t n, uint32_t *state) {
+  for (size_t i = 0; i < n; i++) x[i] = ((float)(next_word(state) & 0xFFFF) - 32768.0f) / 8192.0f;
+}
+
+static void fill_codes(int8_t *codes, size_t rows, int32_t *sums, uint32_t *state) {
+  memset(codes, 0, rows * CHECK_STRIDE);
+  for (size_t r = 0; r < rows; r++) {
+    sums[r] = 0;
+    for (size_t k = 0; k < CHECK_K; k++) {
+      // The last row is all -127, where saturating instructions would show.
+      int code = r + 1 == rows ? -127 : (int)(next_word(state) % 255) - 127;
+      codes[r * CHECK_STRIDE + k] = (int8_t)code;
+      sums[r] += code;
+    }
+  }
+}
+
+static bool same(const void *a, const void *b, size_t bytes) { return memcmp(a, b, bytes) == 0; }
+
+static bool integers_agree(const TuskKernels *candidate, const TuskKernels *reference) {
+  _Alignas(64) int8_t codes[2][CHECK_M * CHECK_STRIDE], weights[CHECK_N * CHECK_STRIDE];
+  float x[CHECK_M * CHECK_K], scales[2][CHECK_M], weightScales[CHECK_N], y[2][CHECK_M * CHECK_N];
+  int32_t sums[CHECK_M > CHECK_N ? CHECK_M : CHECK_N];
+  uint32_t state = 1;
+  fill_floats(x, CHECK_M * CHECK_K, &state);
+  fill_floats(weightScales, CHECK_N, &state);
+  const TuskKernels *both[2] = {candidate, reference};
+  for (int i = 0; i < 2; i++) {
+    both[i]->quantize_i8_f32(x, CHECK_K, CHECK_M, CHECK_K, codes[i], CHECK_STRIDE, scales[i]);
+  }
+  if (!same(codes[0], codes[1], sizeof codes[0]) || !same(scales[0], scales[1], sizeof scales[0])) return false;
+  fill_codes(codes[0], CHECK_M, sums, &state);
+  fill_codes(weights, CHECK_N, sums, &state);
+  const size_t counts[] = {1, 3, CHECK_M};
+  for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+    memset(y, 0, sizeof y);
+    for (int i = 0; i < 2; i++) {
+      TuskMatmulI8 product = {.codes = codes[0],
+                              .codesStride = CHECK_STRIDE,
+                              .activationScales = scales[0],
+                              .M = counts[c],
+                              .weights = weights,
+                              .weightsStride = CHECK_STRIDE,
+                              .weightScales = weightScales,
+                              .weightSums = sums,
+                              .K = CHECK_K,
+                              .bias = c == 0 ? NULL : weightScales,
+                              .y = y[i],
+                              .yStride = CHECK_N};
+      both[i]->matmul_f32_i8_i8(&product, 0, CHECK_N);
+    }
+    if (!same(y[0], y[1], sizeof y[0])) return false;
+  }
+  return true;
+}
+
+static bool floats_agree(const TuskKernels *candidate, const TuskKernels *reference) {
+  float x[CHECK_M * CHECK_D], keys[CHECK_K * CHECK_D], y[2][CHECK_M * CHECK_M];
+  // Room for the attention's scratch of width CHECK_D.
+  float scratch[2048];
+  uint32_t state = 2;
+  fill_floats(x, CHECK_M * CHECK_D, &state);
+  fill_floats(keys, CHECK_K * CHECK_D, &state);
+  if (tusk_attention_scratch_floats(CHECK_D) > sizeof scratch / sizeof scratch[0]) return false;
+  const TuskKernels *both[2] = {candidate, reference};
+  memset(y, 0, sizeof y);
+  for (int i = 0; i < 2; i++) {
+    TuskMatmulF32 product = {x, CHECK_D, CHECK_M, keys, CHECK_D, CHECK_D, NULL, y[i], CHECK_M};
+    both[i]->matmul_f32_f32_f32(&product, 0, CHECK_M);
+  }
+  if (!same(y[0], y[1], sizeof y[0])) return false;
+  float attended[2][CHECK_M * CHECK_D];
+  for (int i = 0; i < 2; i++) {
+    TuskAttention head = {.queries = x,
+                          .queryStride = CHECK_D,
+                          .queryCount = CHECK_M,
+                          .keys = keys,
+                          .keyStride = CHECK_D,
+                          .values = keys,
+                          .valueStride = CHECK_D,
+                          .keyCount = CHECK_K,
+                          .dKV = CHECK_D,
+                          .scale = 0.25f,
+                          .firstQueryIndex = 60,
+                          .causal = true,
+                          .out = attended[i],
+                          .outStride = CHECK_D};
+    both[i]->attend_f32(&head, scratch);
+    both[i]->rmsnorm_f32(attended[i], CHECK_D, CHECK_M, CHECK_D, x, 1e-6f, attended[i], CHECK_D);
+    both[i]->activate_f32(TuskActivationGelu, attended[i], CHECK_M * CHECK_D);
+  }
+  return same(attended[0], attended[1], sizeof attended[0]);
+}
+
+bool tusk_kernels_agree(const TuskKernels *candidate, const TuskKernels *reference) {
+  return integers_agree(candidate, reference) && floats_agree(candidate, reference);
+}
