@@ -8,6 +8,7 @@ struct Failure: Error {
   let exitCode: Int32
   let message: String
 
+  static let usage: Int32 = 64
   static let badData: Int32 = 65
   static let noInput: Int32 = 66
   static let inputOutput: Int32 = 74
@@ -28,7 +29,9 @@ extension Failure {
   init(_ error: FormatError, path: String) {
     switch error.kind {
     case .cannotOpen: self.init(error.exitCode, path: path, errorNumber: Int32(clamping: error.found))
-    case .notRegularFile: self.init(error.exitCode, "\(path.printable): not a regular file")
+    case .notRegularFile:
+      let isDirectory = error.found == UInt64(EISDIR)
+      self.init(error.exitCode, "\(path.printable): \(isDirectory ? "a directory" : "not a regular file")")
     default:
       self.init(
         error.exitCode, "\(path.printable): byte \(error.offset): \(Failure.sentence(error.summary, error.numbers))")
