@@ -40,11 +40,11 @@ let hostTargets: [Target] = [
       .product(name: "Logging", package: "swift-log"),
     ],
     swiftSettings: strict),
+  .testTarget(
+    name: "TuskTokenizerTests", dependencies: ["TuskTokenizer", "TuskConversion", "TuskFormat"], swiftSettings: strict),
   .testTarget(name: "TuskFormatTests", dependencies: ["TuskFormat"], swiftSettings: strict),
   .testTarget(
     name: "TuskConversionTests", dependencies: ["TuskConversion", "TuskFormat", "CZlib"], swiftSettings: strict),
-  .testTarget(
-    name: "TuskCLITests", dependencies: ["tusk", "tusk-nano", "TuskFormat"], exclude: ["Help"], swiftSettings: strict),
 ]
 
 let package = Package(

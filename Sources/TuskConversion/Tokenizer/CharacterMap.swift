@@ -4,6 +4,7 @@ import TuskTokenizer
 struct CharacterMap {
   /// Units of the rule trie.
   private(set) var trie: ArraySlice<UInt8> = []
+  private var units: [UInt32] = []
   private(set) var texts: ArraySlice<UInt8> = []
   private(set) var longestRuleBytes = 0
   private(set) var longestReplacementBytes = 0
@@ -28,37 +29,37 @@ struct CharacterMap {
     }
     trie = bytes[4..<4 + trieBytes]
     texts = bytes[(4 + trieBytes)...]
+    units = stride(from: 4, to: 4 + trieBytes, by: 4).map { start in
+      (0..<4).reduce(0) { $0 | UInt32(bytes[start + $1]) << UInt32(8 * $1) }
+    }
     try measure()
-  }
-
-  private func unit(_ index: UInt32) -> UInt32? {
-    guard index < trie.count / 4 else { return nil }
-    let start = trie.startIndex + 4 * Int(index)
-    return UInt32(trie[start]) | UInt32(trie[start + 1]) << 8 | UInt32(trie[start + 2]) << 16
-      | UInt32(trie[start + 3]) << 24
   }
 
   /// Visits every unit that a key reaches. Units may be shared by keys with a common end, so what lies below a unit is
   /// measured once and remembered.
   private mutating func measure() throws(TokenizerBuilderError) {
-    var heights = [Int?](repeating: nil, count: trie.count / 4)
+    var heights = [Int?](repeating: nil, count: units.count)
     longestRuleBytes = try height(of: 0, depth: 0, &heights)
-    for byte in UInt8.min..<0x80 {
-      guard let child = child(of: 0, byte) else { continue }
-      isChanged[Int(byte)] =
-        (unit(child) ?? 0) & 0x100 != 0 || (UInt8.min..<0x80).contains { self.child(of: child, $0) != nil }
+    for byte in 0..<128 {
+      guard let child = self.children(of: 0).first(where: { $0 ^ base(of: 0) == UInt32(byte) }) else { continue }
+      let childBase = base(of: child)
+      isChanged[byte] = units[Int(child)] & 0x100 != 0 || children(of: child).contains { $0 ^ childBase < 0x80 }
     }
   }
 
   private func base(of index: UInt32) -> UInt32 {
-    let unit = unit(index) ?? 0
+    let unit = units[Int(index)]
     return index ^ ((unit >> 10) << ((unit & 0x200) >> 6))
   }
 
-  private func child(of index: UInt32, _ byte: UInt8) -> UInt32? {
-    let child = base(of: index) ^ UInt32(byte)
-    guard let unit = unit(child), unit & 0x8000_00FF == UInt32(byte) else { return nil }
-    return child
+  /// The units that a byte leads to from unit `index`.
+  private func children(of index: UInt32) -> [UInt32] {
+    let base = self.base(of: index)
+    // All of them lie in one block of 256 units, and the trie is made of whole blocks.
+    guard base < units.count else { return [] }
+    var children: [UInt32] = []
+    for byte in 0..<UInt32(256) where units[Int(base ^ byte)] & 0x8000_00FF == byte { children.append(base ^ byte) }
+    return children
   }
 
   /// The length of the longest key end below a unit. A depth that no key may have proves a loop or a key too long.
@@ -71,10 +72,9 @@ struct CharacterMap {
         Self.subject, at: 4 + 4 * Int(index),
         "a key of more bytes found, at most \(UnigramLayout.keyBytesLimit) required")
     }
-    if (unit(index) ?? 0) & 0x100 != 0 { try measureText(leaf: base(of: index)) }
+    if units[Int(index)] & 0x100 != 0 { try measureText(leaf: base(of: index)) }
     var height = 0
-    for byte in UInt8.min...UInt8.max {
-      guard let child = child(of: index, byte) else { continue }
+    for child in children(of: index) {
       height = max(height, 1 + (try self.height(of: child, depth: depth + 1, &heights)))
     }
     heights[Int(index)] = height
@@ -82,7 +82,7 @@ struct CharacterMap {
   }
 
   private mutating func measureText(leaf: UInt32) throws(TokenizerBuilderError) {
-    let value = Int((unit(leaf) ?? .max) & 0x7FFF_FFFF)
+    let value = leaf < units.count ? Int(units[Int(leaf)] & 0x7FFF_FFFF) : .max
     guard value < texts.count else {
       throw TokenizerBuilderError(
         Self.subject, at: 4 + 4 * Int(leaf), "text \(value) named, one of \(texts.count) bytes required")

@@ -28,9 +28,9 @@ struct CheckpointTokenizerSettings {
     let map = try specialTokensMap.map { (bytes) throws(TokenizerBuilderError) in
       try TokenizerJSON.decode(ConfigFile.self, bytes, "special_tokens_map.json")
     }
-    if let name = config?.pad_token ?? map?.pad_token { padToken = name.content }
-    if let name = config?.eos_token ?? map?.eos_token { eosToken = name.content }
-    if let decoder = config?.added_tokens_decoder {
+    if let name = config?.padToken ?? map?.padToken { padToken = name.content }
+    if let name = config?.eosToken ?? map?.eosToken { eosToken = name.content }
+    if let decoder = config?.addedTokensDecoder {
       for (key, token) in decoder.sorted(by: { $0.key < $1.key }) {
         guard let id = Int(key) else {
           throw TokenizerBuilderError("tokenizer_config.json", "the added token id \(key) is not a number")
@@ -64,14 +64,14 @@ struct CheckpointTokenizerSettings {
   struct ListedToken: Decodable {
     let id: Int?
     let content: String
-    let single_word: Bool?
+    let singleWord: Bool?
     let lstrip: Bool?
     let rstrip: Bool?
     let normalized: Bool?
     let special: Bool?
 
     func checked(id: Int, _ subject: String) throws(TokenizerBuilderError) -> AddedToken {
-      guard special ?? true, !(normalized ?? false), !(single_word ?? false) else {
+      guard special ?? true, !(normalized ?? false), !(singleWord ?? false) else {
         throw TokenizerBuilderError(
           subject, "the added token \(content) is not special, or is normalized or a single word; not supported")
       }
@@ -96,15 +96,15 @@ struct CheckpointTokenizerSettings {
   }
 
   private struct ConfigFile: Decodable {
-    let pad_token: TokenName?
-    let eos_token: TokenName?
-    let extra_ids: Int?
-    let additional_special_tokens: [TokenName]?
-    let added_tokens_decoder: [String: ListedToken]?
+    let padToken: TokenName?
+    let eosToken: TokenName?
+    let extraIds: Int?
+    let additionalSpecialTokens: [TokenName]?
+    let addedTokensDecoder: [String: ListedToken]?
 
     var sentinelCount: Int? {
-      let named = (additional_special_tokens ?? []).count { isSentinel($0.content) }
-      return named > 0 ? named : extra_ids
+      let named = (additionalSpecialTokens ?? []).count { isSentinel($0.content) }
+      return named > 0 ? named : extraIds
     }
   }
 }

@@ -9,13 +9,13 @@ enum TokenizerJSON {
   static func addedTokens(
     _ bytes: [UInt8]
   ) throws(TokenizerBuilderError) -> [CheckpointTokenizerSettings.ListedToken] {
-    try decode(AddedTokensFile.self, bytes, subject).added_tokens ?? []
+    try decode(AddedTokensFile.self, bytes, subject).addedTokens ?? []
   }
 
   /// - Throws: `TokenizerBuilderError` where the file describes something that does not give the ids of SentencePiece.
   static func vocabulary(_ bytes: [UInt8]) throws(TokenizerBuilderError) -> UnigramVocabulary {
     let file = try decode(TokenizerFile.self, bytes, subject)
-    guard file.model.type == "Unigram", !(file.model.byte_fallback ?? false) else {
+    guard file.model.type == "Unigram", !(file.model.byteFallback ?? false) else {
       throw TokenizerBuilderError(
         subject, "a model of type \(file.model.type ?? "none") found, Unigram without byte_fallback required")
     }
@@ -23,7 +23,7 @@ enum TokenizerJSON {
     vocabulary.pieces = file.model.vocab.map {
       UnigramVocabulary.Piece(text: [UInt8]($0.text.utf8), score: Float($0.score), type: .normal)
     }
-    guard let unknown = file.model.unk_id, vocabulary.pieces.indices.contains(unknown) else {
+    guard let unknown = file.model.unkId, vocabulary.pieces.indices.contains(unknown) else {
       throw TokenizerBuilderError(subject, "no unk_id that names a piece found, one required")
     }
     vocabulary.unknownId = unknown
@@ -36,8 +36,10 @@ enum TokenizerJSON {
   static func decode<T: Decodable>(
     _ type: T.Type, _ bytes: [UInt8], _ subject: String
   ) throws(TokenizerBuilderError) -> T {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
     do {
-      return try JSONDecoder().decode(type, from: Data(bytes))
+      return try decoder.decode(type, from: Data(bytes))
     } catch {
       throw TokenizerBuilderError(subject, "not the JSON this reader expects: \(error)")
     }
@@ -45,7 +47,7 @@ enum TokenizerJSON {
 
   private static func characterMap(_ file: TokenizerFile) throws(TokenizerBuilderError) -> [UInt8] {
     let maps = (file.normalizer?.flattened ?? []).filter { $0.type == "Precompiled" }
-    guard maps.count == 1, let text = maps[0].precompiled_charsmap else {
+    guard maps.count == 1, let text = maps[0].precompiledCharsmap else {
       throw TokenizerBuilderError(
         subject,
         "\(maps.count) Precompiled normalizers found, 1 required: without it full-width letters, ligatures and control "
@@ -61,7 +63,7 @@ enum TokenizerJSON {
   private static func readPreTokenizer(
     _ file: TokenizerFile, into vocabulary: inout UnigramVocabulary
   ) throws(TokenizerBuilderError) {
-    let steps = file.pre_tokenizer?.flattened ?? []
+    let steps = file.preTokenizer?.flattened ?? []
     guard let metaspace = steps.last, metaspace.type == "Metaspace", metaspace.replacement ?? "\u{2581}" == "\u{2581}",
       steps.count == 1 || (steps.count == 2 && steps[0].type == "WhitespaceSplit")
     else {
@@ -75,7 +77,7 @@ enum TokenizerJSON {
         subject,
         "the normalizers \(normalizers) found, Precompiled with Strip and Replace or with WhitespaceSplit required")
     }
-    switch metaspace.prepend_scheme ?? ((metaspace.add_prefix_space ?? true) ? "always" : "never") {
+    switch metaspace.prependScheme ?? ((metaspace.addPrefixSpace ?? true) ? "always" : "never") {
     case "always": break
     case "first" where steps.count == 1: vocabulary.prefixesOnlyAtStart = true
     case let scheme:
@@ -84,12 +86,12 @@ enum TokenizerJSON {
   }
 
   private struct AddedTokensFile: Decodable {
-    let added_tokens: [CheckpointTokenizerSettings.ListedToken]?
+    let addedTokens: [CheckpointTokenizerSettings.ListedToken]?
   }
 
   private struct TokenizerFile: Decodable {
     let normalizer: Step?
-    let pre_tokenizer: Step?
+    let preTokenizer: Step?
     let model: Model
   }
 
@@ -98,10 +100,10 @@ enum TokenizerJSON {
     let type: String?
     let normalizers: [Step]?
     let pretokenizers: [Step]?
-    let precompiled_charsmap: String?
+    let precompiledCharsmap: String?
     let replacement: String?
-    let prepend_scheme: String?
-    let add_prefix_space: Bool?
+    let prependScheme: String?
+    let addPrefixSpace: Bool?
 
     var flattened: [Step] {
       guard type == "Sequence" else { return [self] }
@@ -111,8 +113,8 @@ enum TokenizerJSON {
 
   private struct Model: Decodable {
     let type: String?
-    let unk_id: Int?
-    let byte_fallback: Bool?
+    let unkId: Int?
+    let byteFallback: Bool?
     let vocab: [Entry]
   }
 

@@ -1,0 +1,3 @@
+import TuskFormat
+
+print("hi")
