@@ -1,0 +1,75 @@
+"""The gates of `tools/check`: what each runs, which number it takes from the output, and what that number must be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+CORE = "Sources/TuskFormat Sources/TuskTokenizer Sources/TuskEngine Sources/tusk-nano"
+UNTRUSTED = "'TuskFormatTests|TuskTokenizerTests|TuskConversionTests'"
+FUZZ_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Gate:
+    name: str
+    purpose: str
+    """One shell command that reproduces the gate; it fails if its exit code is not 0."""
+    command: str
+    """The number in the command's output, with its unit; None if there is none, which fails the gate."""
+    number: Callable[[str], str | None]
+    threshold: str
+
+
+def last(pattern: str, unit: str = "") -> Callable[[str], str | None]:
+    """The last match of `pattern`'s first group."""
+    def find(output: str) -> str | None:
+        found = re.findall(pattern, output)
+        return f"{found[-1]}{unit}" if found else None
+
+    return find
+
+
+def count(pattern: str, unit: str) -> Callable[[str], str | None]:
+    return lambda output: f"{len(re.findall(pattern, output, re.MULTILINE))} {unit}"
+
+
+TESTS_PASSED = last(r"Test run with (\d+) tests? in \d+ suites? passed", " tests passed")
+
+GATES: list[Gate] = [
+    Gate("format-lint", "swift format has nothing to say",
+         "swift format lint --strict --recursive Package.swift Sources Tests",
+         count(r": error: ", "findings"), "0 findings"),
+    Gate("file-length", "files a person can read",
+         "tools/check_file_length.py", last(r"longest: (\d+)", " lines"), "<= 600 lines, should be <= 400"),
+    Gate("warnings", "Swift and C compile without a warning",
+         "swift build --build-tests --scratch-path .build-strict -Xcc -Wall -Xcc -Wextra -Xcc -Werror",
+         count(r": (?:warning|error): ", "warnings"), "0 warnings"),
+    Gate("tests", "every test", "tools/test", TESTS_PASSED, "all pass"),
+    Gate("tests-portable", "every test with the portable kernels",
+         "TUSK_ISA=portable tools/test", TESTS_PASSED, "all pass"),
+    Gate("address-sanitizer", "the readers of untrusted bytes touch only their own memory",
+         f"swift test --disable-xctest --scratch-path .build-asan --sanitize=address --filter {UNTRUSTED}",
+         TESTS_PASSED, "all pass"),
+    Gate("embedded", "the engine as Embedded Swift answers from the example file",
+         "tools/check_embedded.sh", last(r"stripped: (\d+)", " bytes"), "runs, <= 400000 bytes"),
+    Gate("no-foundation", "the engine needs neither Foundation nor Dispatch",
+         "tools/check_imports.py", last(r"found: (\d+)", " uses"), "0 uses"),
+    Gate("golden", "the answers PyTorch gave",
+         "swift build -c release && tools/golden Tests/Fixtures/golden",
+         last(r"golden: \d+ cases, (\d+) failures", " failures"), "0 failures"),
+    Gate("crash-safety", "a converter killed at any moment leaves the old file or the new one",
+         "swift build -c release && tools/check_crash_safety.py", last(r"(\d+) (?:kills|moments)", " kills"),
+         "50 kills, no broken file"),
+    Gate("readme", "every command of the README does what it says",
+         "tools/check_readme.py", last(r"(\d+) blocks ran", " blocks ran"), "all run"),
+]
+
+
+def fuzz_gates(targets: list[str]) -> list[Gate]:
+    return [
+        Gate(f"fuzz-{target}", "random bytes never trap, hang or exhaust memory",
+             f"tools/fuzz {target} {FUZZ_SECONDS}", last(r"Done (\d+) runs", " runs"), "no finding")
+        for target in targets
+    ]
