@@ -39,7 +39,7 @@ class PackedFile:
 
     def verify(self) -> None:
         self.container.verify()
-        verify_tensors(self.container, list(self.tensors.values()))
+        verify_tensors(list(self.tensors.values()))
         for section, task in zip(self.container.named("task"), self.tasks):
             verify_task(task, self.container.bytes_of(section), section.offset)
 
@@ -75,7 +75,7 @@ def compare_with_checkpoint(file: PackedFile, directory: Path) -> dict[str, floa
     for name, tensor in file.tensors.items():
         wanted = hugging_face_name(tensor.slot)
         found = next((source[key] for key in (wanted, f"transformer.{wanted}") if key in source), None)
-        require(found is not None, tensor.offset, f"{name}: the checkpoint has no {wanted}")
+        require(found is not None, tensor.file_offset, f"{name}: the checkpoint has no {wanted}")
         errors[name] = compare_with_source(tensor, found)
     return errors
 
@@ -88,7 +88,7 @@ def describe(file: PackedFile) -> dict[str, Any]:
         "config": asdict(file.config) if file.config else None,
         "provenance": container.provenance(),
         "tensors": [{"name": name, "role": tensor.slot.role, "rows": tensor.slot.rows, "columns": tensor.slot.columns,
-                     "encoding": ENCODING_NAMES[tensor.encoding], "offset": tensor.offset}
+                     "encoding": ENCODING_NAMES[tensor.encoding], "offset": tensor.file_offset}
                     for name, tensor in file.tensors.items()],
         "tasks": [{"name": task.name, "fingerprint": f"{task.fingerprint:016x}", "origin": task.origin,
                    "vocabulary_size": task.vocabularySize, "parameters": task.parameter_count(),

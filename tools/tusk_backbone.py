@@ -9,7 +9,7 @@ from typing import Iterator
 
 import numpy as np
 
-from tusk_container import CONFIG_BYTES, Config, Container, aligned, require, require_zero
+from tusk_container import CONFIG_BYTES, Config, Container, aligned, require
 
 INDEX_ENTRY_BYTES = 64
 SHARED, ENCODER, DECODER = 0, 1, 2
@@ -83,7 +83,10 @@ def hugging_face_name(slot: Slot) -> str:
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor, in place. `codes` and `scales` of int8 rows, `values` of either encoding."""
+    """One tensor, in place: at `offset` in `data`, its weights section, which begins at `base` in the file.
+
+    `codes` and `scales` of int8 rows, `values` of either encoding.
+    """
 
     slot: Slot
     encoding: int
@@ -91,6 +94,7 @@ class Tensor:
     offset: int
     row_stride: int
     data: np.ndarray
+    base: int
 
     @property
     def name(self) -> str:
@@ -99,6 +103,10 @@ class Tensor:
     @property
     def data_bytes(self) -> int:
         return self.slot.rows * self.row_stride
+
+    @property
+    def file_offset(self) -> int:
+        return self.base + self.offset
 
     @property
     def end(self) -> int:
@@ -128,12 +136,13 @@ class Tensor:
 
     def verify(self) -> None:
         used = self.slot.columns * (4 if self.encoding == FLOAT32 else 1)
-        require(not self.rows_of("u1")[:, used:].any(), self.offset, f"{self.name}: padding within a row is not zero")
+        require(not self.rows_of("u1")[:, used:].any(), self.file_offset,
+                f"{self.name}: padding within a row is not zero")
         if self.encoding == FLOAT32:
-            require(bool(np.isfinite(self.values).all()), self.offset, f"{self.name}: a value is not finite")
+            require(bool(np.isfinite(self.values).all()), self.file_offset, f"{self.name}: a value is not finite")
             return
-        require(not (self.codes == -128).any(), self.offset, f"{self.name}: code -128")
-        require(bool(np.isfinite(self.scales).all() and (self.scales >= 0).all()), self.offset + self.data_bytes,
+        require(not (self.codes == -128).any(), self.file_offset, f"{self.name}: code -128")
+        require(bool(np.isfinite(self.scales).all() and (self.scales >= 0).all()), self.file_offset + self.data_bytes,
                 f"{self.name}: a scale is negative or not finite")
 
 
@@ -149,22 +158,24 @@ def read_tensors(container: Container, config: Config, config_record: bytes) -> 
     index = container.bytes_of(section).tobytes()
     tensors: list[Tensor] = []
     for home, group in zip(weights, groups):
-        end = home.offset
+        end = 0
         for slot in group:
             at = section.offset + len(tensors) * INDEX_ENTRY_BYTES
-            tensor = read_entry(container, index, at - section.offset, at, slot, config.weightEncoding)
+            tensor = read_entry(index, at - section.offset, at, slot, config.weightEncoding, container.bytes_of(home),
+                                home.offset)
             require(tensor.offset == aligned(end, 64), at + 24, f"{slot.name} begins at {tensor.offset}, behind {end}")
-            require(tensor.end <= home.end, at + 24, f"{slot.name} reaches behind its section")
+            require(tensor.end <= home.bytes, at + 24, f"{slot.name} reaches behind its section")
             end = tensor.end
             tensors.append(tensor)
-        require(end == home.end, home.offset, f"weights {home.ordinal} ends at {home.end}, its last tensor at {end}")
+        require(end == home.bytes, home.offset, f"{home.bytes} bytes of weights, the last tensor ends at {end}")
     found = fingerprint(config_record, tensors)
     require(found == config.fingerprint, container.named("config")[0].offset,
             f"fingerprint {config.fingerprint:016x}, computed {found:016x}")
     return tensors
 
 
-def read_entry(container: Container, index: bytes, position: int, at: int, slot: Slot, matrix_encoding: int) -> Tensor:
+def read_entry(index: bytes, position: int, at: int, slot: Slot, matrix_encoding: int, data: np.ndarray,
+               base: int) -> Tensor:
     role, stack, encoding, layer, reserved, rows, columns, stride, checksum, offset, data_bytes, scales = (
         struct.unpack_from("<HBBHHIIIIQQQ", index, position))
     found = Slot(role, stack, layer, rows, columns)
@@ -177,7 +188,7 @@ def read_entry(container: Container, index: bytes, position: int, at: int, slot:
     require(data_bytes == rows * stride, at + 32, f"{slot.name}: dataBytes {data_bytes}")
     require(scales == (offset + data_bytes if encoding == INT8_ROWS else 0), at + 40,
             f"{slot.name}: scalesOffset {scales}")
-    return Tensor(slot, encoding, checksum, offset, stride, container.data)
+    return Tensor(slot, encoding, checksum, offset, stride, data, base)
 
 
 def fingerprint(config_record: bytes, tensors: list[Tensor]) -> int:
@@ -194,13 +205,14 @@ def fingerprint(config_record: bytes, tensors: list[Tensor]) -> int:
     return hashed
 
 
-def verify_tensors(container: Container, tensors: list[Tensor]) -> None:
+def verify_tensors(tensors: list[Tensor]) -> None:
     """The checks that read every weight."""
     for tensor in tensors:
         tensor.verify()
     for before, behind in zip(tensors, tensors[1:]):
-        if aligned(before.end, 64) == behind.offset:
-            require_zero(container.data, before.end, behind.offset, f"padding before {behind.name}")
+        if before.base == behind.base:
+            require(not behind.data[before.end:behind.offset].any(), before.base + before.end,
+                    f"padding before {behind.name} is not zero")
 
 
 def quantize_rows(source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -215,16 +227,16 @@ def compare_with_source(tensor: Tensor, source: np.ndarray) -> float:
     """The worst error against the checkpoint's values; an exception for anything the format forbids."""
     source = np.ascontiguousarray(source, dtype="<f4").reshape(tensor.slot.rows, tensor.slot.columns)
     checksum = zlib.crc32(source.tobytes())
-    require(checksum == tensor.source_checksum, tensor.offset,
+    require(checksum == tensor.source_checksum, tensor.file_offset,
             f"{tensor.name}: sourceChecksum {tensor.source_checksum:08x}, of the checkpoint {checksum:08x}")
     error = np.abs(tensor.values.astype(np.float64) - source)
     if tensor.encoding == FLOAT32:
-        require(not error.any(), tensor.offset, f"{tensor.name}: float32 values differ from the checkpoint")
+        require(not error.any(), tensor.file_offset, f"{tensor.name}: float32 values differ from the checkpoint")
         return 0.0
     codes, scales = quantize_rows(source)
-    require(bool((scales == tensor.scales).all()), tensor.offset, f"{tensor.name}: scales are not max|x| / 127")
-    require(bool((codes == tensor.codes).all()), tensor.offset, f"{tensor.name}: codes break the rounding rule")
+    require(bool((scales == tensor.scales).all()), tensor.file_offset, f"{tensor.name}: scales are not max|x| / 127")
+    require(bool((codes == tensor.codes).all()), tensor.file_offset, f"{tensor.name}: codes break the rounding rule")
     # Half a step, and the float32 roundings of x * (127 / max): three of at most 127 * 2^-24 steps each.
     bound = tensor.scales.astype(np.float64)[:, None] * (0.5 + 3 * 127 * 2.0**-24)
-    require(bool((error <= bound).all()), tensor.offset, f"{tensor.name}: an error above half a step")
+    require(bool((error <= bound).all()), tensor.file_offset, f"{tensor.name}: an error above half a step")
     return float(error.max())
