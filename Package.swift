@@ -45,6 +45,8 @@ let hostTargets: [Target] = [
   .testTarget(name: "TuskFormatTests", dependencies: ["TuskFormat"], swiftSettings: strict),
   .testTarget(
     name: "TuskConversionTests", dependencies: ["TuskConversion", "TuskFormat", "CZlib"], swiftSettings: strict),
+  .testTarget(
+    name: "TuskCLITests", dependencies: ["tusk", "tusk-nano", "TuskFormat"], exclude: ["Help"], swiftSettings: strict),
 ]
 
 let package = Package(

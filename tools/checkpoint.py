@@ -83,9 +83,11 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path}: not a torch zip archive")
-    with zipfile.ZipFile(path) as archive:
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise CheckpointError(f"{path}: not a torch zip archive") from error
+    with archive:
         record = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
         if record is None:
             raise CheckpointError(f"{path}: no data.pkl")

@@ -124,7 +124,8 @@ def folders_in(folder: Path) -> list[Path]:
 
 
 def read_backbones(root: Path) -> dict[str, Backbone]:
-    return {folder.name: Backbone(folder, load_json(folder / "config.json")) for folder in folders_in(root / "backbones")}
+    return {folder.name: Backbone(folder, load_json(folder / "config.json"))
+            for folder in folders_in(root / "backbones")}
 
 
 def backbone_of_rejection(adapter: Path, backbones: dict[str, Backbone]) -> Backbone:
@@ -140,8 +141,6 @@ def backbone_of_rejection(adapter: Path, backbones: dict[str, Backbone]) -> Back
 
 def discover(root: Path) -> list[Case]:
     """Every case of the folder; GoldenError with every problem found."""
-    if not root.is_dir():
-        raise GoldenError(f"{root}: no such folder")
     backbones = read_backbones(root)
     cases, problems = [], []
     for top in ("base", "hub", "orig"):

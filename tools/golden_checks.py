@@ -124,6 +124,10 @@ def check_long_source(case: Case, packs: Packs, tusk: Tusk, result: Result) -> N
                  ENCODER_TOLERANCE)
     result.limit("long_logits", worst(logits.reshape(-1), case.array("long_first_logits").reshape(-1)),
                  LOGITS_TOLERANCE)
+    if "long_greedy" in case.expect:
+        found, wanted = (cut(ids, case.backbone.eos) for ids in (
+            tusk.generate(packs.backbone, packs.task, source, case.new_tokens)["ids"], case.expect["long_greedy"]))
+        result.require(found == wanted, f"long source: greedy {found}, PyTorch {wanted}")
 
 
 def check_sequences(case: Case, packs: Packs, tusk: Tusk, result: Result) -> None:

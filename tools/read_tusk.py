@@ -118,9 +118,9 @@ def print_listing(file: PackedFile) -> None:
         for slot in task.slots.values():
             if slot.attachment:
                 down = task.linears[slot.attachment.down]
-                print(f"    {slot.name:28s} {slot.attachment.activation}, bottleneck {slot.attachment.bottleneckWidth}, "
-                      f"N {down.phmDim}, R {down.factorRank}, input rule {slot.attachment.inputRule}, "
-                      f"skip rule {slot.attachment.skipRule}")
+                print(f"    {slot.name:28s} {slot.attachment.activation}, "
+                      f"bottleneck {slot.attachment.bottleneckWidth}, N {down.phmDim}, R {down.factorRank}, "
+                      f"input rule {slot.attachment.inputRule}, skip rule {slot.attachment.skipRule}")
         norms = sum(slot.norm is not None for slot in task.slots.values())
         print(f"    {norms} task norms, {len(task.linears)} linears, {len(task.tensors)} tensors")
 

@@ -237,8 +237,8 @@ class TaskReader:
         kinds = ("adapterNormWeight", "adapterNormBias", "adapterNormWeight", "adapterNormBias", "scalingVector")
         for position, (tensor_kind, reference) in enumerate(zip(kinds, references)):
             self.check_reference(reference, tensors, tensor_kind, vector, at + 32 + 4 * position)
-        return Attachment(ACTIVATIONS[activation], input_rule, skip_rule, bool(flags & 1), width, scaling, epsilon, down,
-                          up, *map(optional, references))
+        return Attachment(ACTIVATIONS[activation], input_rule, skip_rule, bool(flags & 1), width, scaling, epsilon,
+                          down, up, *map(optional, references))
 
     def check_numbering(self, task: Task) -> None:
         """Every linear and tensor is named, in the order of first mention."""

@@ -7,17 +7,22 @@
 #define ISA(name) name##_portable
 #include "lanes/all.h"
 
-/// sum of a[k] * w[k]: |product| <= 127^2, so int32 holds K <= 133143 of them.
-INLINE int32_t dot_i8_i8_portable(const int8_t *a, const int8_t *w, size_t K) {
-  int32_t sum = 0;
-  for (size_t k = 0; k < K; k++) sum += (int32_t)a[k] * (int32_t)w[k];
-  return sum;
+/// sum of a[k] * w[k]: |product| <= 2047 * 127, so int32 holds a block of them and int64 all blocks.
+INLINE int64_t dot_i16_i8_portable(const int16_t *a, const int8_t *w, size_t K) {
+  int64_t total = 0;
+  for (size_t block = 0; block < K; block += TUSK_MATMUL_BLOCK_K) {
+    size_t end = K - block < TUSK_MATMUL_BLOCK_K ? K : block + TUSK_MATMUL_BLOCK_K;
+    int32_t sum = 0;
+    for (size_t k = block; k < end; k++) sum += (int32_t)a[k] * (int32_t)w[k];
+    total += sum;
+  }
+  return total;
 }
 
-static void matmul_f32_i8_i8_portable(const TuskMatmulI8 *p, size_t n0, size_t n1) {
+static void matmul_f32_i16_i8_portable(const TuskMatmulI16 *p, size_t n0, size_t n1) {
   for (size_t n = n0; n < n1; n++) {
     const int8_t *w = p->weights + n * p->weightsStride;
-    for (size_t m = 0; m < p->M; m++) finish(p, m, n, dot_i8_i8_portable(p->codes + m * p->codesStride, w, p->K));
+    for (size_t m = 0; m < p->M; m++) finish(p, m, n, dot_i16_i8_portable(p->codes + m * p->codesStride, w, p->K));
   }
 }
 
@@ -29,16 +34,17 @@ static uint64_t read_probe_portable(const void *buffer, size_t bytes) {
 }
 
 static uint64_t multiply_add_probe_portable(size_t rounds) {
-  int8_t a[256], w[256];
+  int16_t a[256];
+  int8_t w[256];
   memset(a, 3, sizeof a);
   memset(w, 5, sizeof w);
-  int32_t sink = 0;
+  int64_t sink = 0;
   for (size_t i = 0; i < rounds; i++) {
     __asm__ volatile("" : : "r"(a), "r"(w) : "memory");
-    sink += dot_i8_i8_portable(a, w, sizeof a);
+    sink += dot_i16_i8_portable(a, w, sizeof w);
   }
   __asm__ volatile("" : : "r"(sink));
-  return (uint64_t)rounds * sizeof a;
+  return (uint64_t)rounds * sizeof w;
 }
 
 const TuskKernels tusk_kernels_portable = TUSK_KERNEL_TABLE("portable");

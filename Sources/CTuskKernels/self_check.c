@@ -15,15 +15,13 @@ static void fill_floats(float *x, size_t n, uint32_t *state) {
   for (size_t i = 0; i < n; i++) x[i] = ((float)(next_word(state) & 0xFFFF) - 32768.0f) / 8192.0f;
 }
 
-static void fill_codes(int8_t *codes, size_t rows, int32_t *sums, uint32_t *state) {
+static void fill_weights(int8_t *codes, size_t rows, uint32_t *state) {
   memset(codes, 0, rows * CHECK_STRIDE);
   for (size_t r = 0; r < rows; r++) {
-    sums[r] = 0;
     for (size_t k = 0; k < CHECK_K; k++) {
-      // The last row is all -127, where saturating instructions would show.
+      // The last row is all -127: the largest sums.
       int code = r + 1 == rows ? -127 : (int)(next_word(state) % 255) - 127;
       codes[r * CHECK_STRIDE + k] = (int8_t)code;
-      sums[r] += code;
     }
   }
 }
@@ -31,36 +29,36 @@ static void fill_codes(int8_t *codes, size_t rows, int32_t *sums, uint32_t *stat
 static bool same(const void *a, const void *b, size_t bytes) { return memcmp(a, b, bytes) == 0; }
 
 static bool integers_agree(const TuskKernels *candidate, const TuskKernels *reference) {
-  _Alignas(64) int8_t codes[2][CHECK_M * CHECK_STRIDE], weights[CHECK_N * CHECK_STRIDE];
+  _Alignas(64) int16_t codes[2][CHECK_M * CHECK_STRIDE];
+  _Alignas(64) int8_t weights[CHECK_N * CHECK_STRIDE];
   float x[CHECK_M * CHECK_K], scales[2][CHECK_M], weightScales[CHECK_N], y[2][CHECK_M * CHECK_N];
-  int32_t sums[CHECK_M > CHECK_N ? CHECK_M : CHECK_N];
   uint32_t state = 1;
   fill_floats(x, CHECK_M * CHECK_K, &state);
   fill_floats(weightScales, CHECK_N, &state);
   const TuskKernels *both[2] = {candidate, reference};
   for (int i = 0; i < 2; i++) {
-    both[i]->quantize_i8_f32(x, CHECK_K, CHECK_M, CHECK_K, codes[i], CHECK_STRIDE, scales[i]);
+    both[i]->quantize_i16_f32(x, CHECK_K, CHECK_M, CHECK_K, codes[i], CHECK_STRIDE, scales[i]);
   }
   if (!same(codes[0], codes[1], sizeof codes[0]) || !same(scales[0], scales[1], sizeof scales[0])) return false;
-  fill_codes(codes[0], CHECK_M, sums, &state);
-  fill_codes(weights, CHECK_N, sums, &state);
+  fill_weights(weights, CHECK_N, &state);
+  // The largest activations meet the largest weights, where saturating instructions would show.
+  for (size_t k = 0; k < CHECK_K; k++) codes[0][k] = k % 2 == 0 ? TUSK_ACTIVATION_LIMIT : -TUSK_ACTIVATION_LIMIT;
   const size_t counts[] = {1, 3, CHECK_M};
   for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
     memset(y, 0, sizeof y);
     for (int i = 0; i < 2; i++) {
-      TuskMatmulI8 product = {.codes = codes[0],
+      TuskMatmulI16 product = {.codes = codes[0],
                               .codesStride = CHECK_STRIDE,
                               .activationScales = scales[0],
                               .M = counts[c],
                               .weights = weights,
                               .weightsStride = CHECK_STRIDE,
                               .weightScales = weightScales,
-                              .weightSums = sums,
                               .K = CHECK_K,
                               .bias = c == 0 ? NULL : weightScales,
                               .y = y[i],
                               .yStride = CHECK_N};
-      both[i]->matmul_f32_i8_i8(&product, 0, CHECK_N);
+      both[i]->matmul_f32_i16_i8(&product, 0, CHECK_N);
     }
     if (!same(y[0], y[1], sizeof y[0])) return false;
   }

@@ -1,1 +1,88 @@
+import CTuskKernels
+import CTuskSystem
 import TuskFormat
+
+/// A backbone in use: planned memory, threads, and the tasks that are mounted now.
+///
+/// Everything is allocated by the initializer; encoding, decoding and switching tasks allocate nothing. A session is
+/// used by one thread at a time; any number of sessions share one `PackedFile`.
+public final class Session {
+  public let plan: MemoryPlan
+  public let config: BackboneConfig
+  /// Name of the kernels in use: "portable", "avx2", ...
+  public let isaName: String
+  let weights: BackboneWeights
+  let workspace: Workspace
+  /// The task of each source of the batch.
+  private(set) var runners: [TaskRunner]
+  /// Tokens of each encoded source; 0 before it is encoded.
+  var sourceLengths: [Int]
+  /// Decoder positions done since `startDecoding`.
+  var position = 0
+
+  /// Opens the backbone of `file` with all memory `plan` names.
+  /// - Parameter isaCap: name of the best instruction set that may be used; nil for no cap.
+  /// - Throws: `notABackbone`, `outOfMemory`, `threadsUnavailable`.
+  public init(_ file: PackedFile, plan: MemoryPlan, isaCap: UnsafePointer<CChar>? = nil) throws(EngineError) {
+    weights = try BackboneWeights(file)
+    self.plan = plan
+    config = weights.config
+    let kernels = tusk_kernels_select(isaCap, nil).pointee
+    isaName = String(cString: kernels.name)
+    workspace = Workspace(
+      config, kernels, try ThreadPool(threadCount: plan.request.threads),
+      try Arena(byteCount: plan.regions.arenaBytes), plan.regions)
+    runners = Array(repeating: TaskRunner(task: nil, layout: config.slots), count: plan.request.batch)
+    sourceLengths = Array(repeating: 0, count: plan.request.batch)
+    let sourceTokens = plan.request.sourceTokens
+    RelativeBias.fill(
+      workspace.arena.floats(plan.regions.encoderBias), firstDistance: 1 - sourceTokens,
+      distanceCount: 2 * sourceTokens - 1, isBidirectional: true, weights.matrix(.relativeBias, .encoder), config)
+    let targetTokens = plan.request.targetTokens
+    RelativeBias.fill(
+      workspace.arena.floats(plan.regions.decoderBias), firstDistance: 1 - targetTokens, distanceCount: targetTokens,
+      isBidirectional: false, weights.matrix(.relativeBias, .decoder), config)
+  }
+
+  /// Mounts `task` for source `source` of the batch, or none. Allocates nothing, writes to no weight.
+  /// - Throws: `FormatError` if the task belongs to another backbone.
+  /// - Precondition: the plan reserved room for the task, see `PlanRequest.reserve`; the source is below the batch.
+  public func setTask(_ task: TaskSection?, source: Int = 0) throws(FormatError) {
+    if let task {
+      try task.requireFit(to: config)
+      let needs = AdapterNeeds(of: task)
+      precondition(
+        needs.bottleneckWidth <= plan.request.bottleneckWidth
+          && needs.linearScratchFloats <= plan.request.linearScratchFloats, "the plan has no room for the task")
+    }
+    runners[source] = TaskRunner(task: task, layout: config.slots)
+  }
+
+  /// Ids that have logits for source `source`: the task's vocabulary may be smaller than the backbone's.
+  public func vocabularySize(source: Int = 0) -> Int {
+    runners[source].task.map { $0.vocabularySize } ?? config.vocabularySize
+  }
+
+  /// Checks ids before they reach the embedding.
+  func requireIds(
+    _ ids: UnsafeBufferPointer<Int32>, atMost limit: Int, _ tooLong: EngineError.Kind, source: Int
+  ) throws(EngineError) {
+    guard !ids.isEmpty else { throw EngineError(.emptySource, found: 0, required: 1) }
+    guard ids.count <= limit else { throw EngineError(tooLong, found: ids.count, required: limit) }
+    let size = vocabularySize(source: source)
+    for id in ids where id < 0 || Int(id) >= size {
+      throw EngineError(.idOutOfRange, found: Int(id), required: size)
+    }
+  }
+
+  /// stream[row] = embedding of `id`: [D].
+  func embed(_ id: Int32, into row: UnsafeMutablePointer<Float>) {
+    let table = weights.embedding
+    if table.encoding == .int8Rows {
+      let codes = table.data.assumingMemoryBound(to: Int8.self) + Int(id) * table.stride
+      workspace.kernels.gather_f32_i8(codes, table.scales[Int(id)], config.dModel, row)
+    } else {
+      row.update(from: table.floats(row: Int(id)), count: config.dModel)
+    }
+  }
+}

@@ -12,7 +12,7 @@
 #pragma clang assume_nonnull begin
 
 /// The arithmetic of the engine. Nothing here allocates, locks, or keeps state; every function may run on any number of
-/// threads at once. Vectors of floats need no alignment; int8 rows are described in tusk_matmul.h.
+/// threads at once. Vectors of floats need no alignment; rows of codes are described in tusk_matmul.h.
 ///
 /// All ISAs give the same bits for every operation: floats are summed in 8 lanes whatever the register width, and
 /// multiplications are never fused with additions. `portable` is the reference and exists everywhere.
@@ -40,16 +40,16 @@ typedef struct {
 
   /// Quantizes rows of activations. x [M, K] -> codes [M, K] (rows as in tusk_matmul.h, padding written), scales [M].
   ///
-  ///     scale = absmax / 127,  codes = clamp(roundHalfToEven(x * (127 / absmax)), -127, 127)
+  ///     scale = absmax / 2047,  codes = clamp(roundHalfToEven(x * (2047 / absmax)), -2047, 2047)
   ///
-  /// A row whose absmax is 0, or so small that 127 / absmax overflows (below 4e-37): scale 0, codes 0. A row with a NaN or
+  /// A row whose absmax is 0, or so small that 2047 / absmax overflows (below 7e-36): scale 0, codes 0. A row with a NaN or
   /// an infinity: scale NaN, codes 0, so that every product of it is NaN.
-  void (*quantize_i8_f32)(const float *x, size_t xStride, size_t M, size_t K, int8_t *codes, size_t codesStride,
-                          float *scales);
+  void (*quantize_i16_f32)(const float *x, size_t xStride, size_t M, size_t K, int16_t *codes, size_t codesStride,
+                           float *scales);
 
-  /// Columns n0 ..< n1 of the product; see TuskMatmulI8. M = 1 streams the weights once at memory speed; larger M reads
+  /// Columns n0 ..< n1 of the product; see TuskMatmulI16. M = 1 streams the weights once at memory speed; larger M reads
   /// them once per call, too, as long as the activations stay in the second-level cache.
-  void (*matmul_f32_i8_i8)(const TuskMatmulI8 *product, size_t n0, size_t n1);
+  void (*matmul_f32_i16_i8)(const TuskMatmulI16 *product, size_t n0, size_t n1);
 
   /// Columns n0 ..< n1 of the product; see TuskMatmulF32.
   void (*matmul_f32_f32_f32)(const TuskMatmulF32 *product, size_t n0, size_t n1);
@@ -96,7 +96,7 @@ typedef struct {
   /// Measures: reads every byte of the buffer (64-byte aligned, a multiple of 256 bytes) with the loads of the matmul and
   /// returns their sum, as fast as this ISA can read.
   uint64_t (*read_probe)(const void *buffer, size_t bytes);
-  /// Measures: the int8 multiply-add instructions of the matmul on registers only. Returns how many multiply-adds it did
+  /// Measures: 8-bit multiply-adds on registers only, the rate that int8 engines are measured against. Returns how many multiply-adds it did
   /// (proportional to `rounds`).
   uint64_t (*multiply_add_probe)(size_t rounds);
 } TuskKernels;

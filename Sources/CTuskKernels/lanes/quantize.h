@@ -14,29 +14,29 @@ static int32_t ISA(absmax_bits)(const float *x, size_t K) {
   return m;
 }
 
-INLINE void ISA(quantize_lanes)(f32x8 x, float inverse, int8_t *codes) {
+INLINE void ISA(quantize_lanes)(f32x8 x, float inverse, int16_t *codes) {
   f32x8 rounded = (x * inverse + ROUNDING_MAGIC);
   i32x8 code = bits(rounded) - 0x4B400000;
-  code = __builtin_elementwise_min(__builtin_elementwise_max(code, (i32x8)-127), (i32x8)127);
-  typedef int8_t i8x8 __attribute__((ext_vector_type(8)));
-  i8x8 narrow = __builtin_convertvector(code, i8x8);
+  code = __builtin_elementwise_min(__builtin_elementwise_max(code, (i32x8)-TUSK_ACTIVATION_LIMIT), (i32x8)TUSK_ACTIVATION_LIMIT);
+  typedef int16_t i16x8 __attribute__((ext_vector_type(8)));
+  i16x8 narrow = __builtin_convertvector(code, i16x8);
   memcpy(codes, &narrow, sizeof narrow);
 }
 
-static void ISA(quantize_i8_f32)(const float *x, size_t xStride, size_t M, size_t K, int8_t *codes, size_t codesStride,
-                                 float *scales) {
+static void ISA(quantize_i16_f32)(const float *x, size_t xStride, size_t M, size_t K, int16_t *codes,
+                                  size_t codesStride, float *scales) {
   for (size_t m = 0; m < M; m++, x += xStride, codes += codesStride) {
     int32_t word = ISA(absmax_bits)(x, K);
     float absmax;
     memcpy(&absmax, &word, sizeof absmax);
-    float inverse = 127.0f / absmax;
+    float inverse = (float)TUSK_ACTIVATION_LIMIT / absmax;
     bool finite = word < 0x7F800000;
     if (!finite || inverse > 3.40282347e38f) {
-      memset(codes, 0, codesStride);
+      memset(codes, 0, codesStride * sizeof *codes);
       scales[m] = finite ? 0.0f : __builtin_nanf("");
       continue;
     }
-    scales[m] = absmax / 127.0f;
+    scales[m] = absmax / (float)TUSK_ACTIVATION_LIMIT;
     size_t k = 0;
     for (; k + LANES <= K; k += LANES) ISA(quantize_lanes)(load(x + k), inverse, codes + k);
     if (k < K) {
@@ -44,6 +44,6 @@ static void ISA(quantize_i8_f32)(const float *x, size_t xStride, size_t M, size_
       k += LANES;
     }
     // codesStride is a multiple of 64, so the 8 codes of the tail stay inside the row.
-    memset(codes + k, 0, codesStride - k);
+    memset(codes + k, 0, (codesStride - k) * sizeof *codes);
   }
 }

@@ -1,9 +1,9 @@
-/// The operations above as one table; the including file has defined the rest: matmul_f32_i8_i8 and the probes.
+/// The operations above as one table; the including file has defined the rest: matmul_f32_i16_i8 and the probes.
 #define TUSK_KERNEL_TABLE(isa)                      \
   {                                                 \
     .name = isa,                                    \
-    .quantize_i8_f32 = ISA(quantize_i8_f32),        \
-    .matmul_f32_i8_i8 = ISA(matmul_f32_i8_i8),      \
+    .quantize_i16_f32 = ISA(quantize_i16_f32),      \
+    .matmul_f32_i16_i8 = ISA(matmul_f32_i16_i8),    \
     .matmul_f32_f32_f32 = ISA(matmul_f32_f32_f32),  \
     .gather_f32_i8 = ISA(gather_f32_i8),            \
     .rmsnorm_f32 = ISA(rmsnorm_f32),                \

@@ -80,14 +80,14 @@ struct StorageView: Hashable, Sendable {
   }
 }
 
-/// The product of `shape`, or nil when a dimension is negative or the product exceeds `limit`.
-func checkedElementCount(_ shape: [Int], limit: Int = Int.max) -> Int? {
+/// The product of `shape`, or nil when a dimension is negative or the product does not fit in `Int`.
+func checkedElementCount(_ shape: [Int]) -> Int? {
   guard shape.allSatisfy({ $0 >= 0 }) else { return nil }
-  // A zero anywhere makes the tensor empty, but the other dimensions must still multiply without overflow.
+  // A zero makes the tensor empty, but rows are counted by the other dimensions: they too must multiply to an `Int`.
   var product = 1
   for dimension in shape where dimension != 0 {
     let (next, overflow) = product.multipliedReportingOverflow(by: dimension)
-    guard !overflow, next <= limit else { return nil }
+    guard !overflow else { return nil }
     product = next
   }
   return shape.contains(0) ? 0 : product

@@ -76,10 +76,9 @@ enum Safetensors {
           .unsupported, file: file.path, subject: name, "the dtype '\(typeName.printable)' is not supported")
       }
       let valueBytes = file.byteCount - dataOffset
-      guard
-        let elementCount = checkedElementCount(
-          shape, limit: Int(clamping: valueBytes) / elementType.byteCount),
-        range[0] <= range[1], range[1] - range[0] == elementCount * elementType.byteCount, range[1] <= valueBytes
+      guard let elementCount = checkedElementCount(shape),
+        elementCount <= Int(clamping: valueBytes) / elementType.byteCount, range[0] <= range[1], range[1] <= valueBytes,
+        range[1] - range[0] == elementCount * elementType.byteCount
       else {
         throw cursor.failure(
           "data_offsets \(range) do not hold the shape \(shape) of \(elementType) in \(valueBytes) bytes of values",

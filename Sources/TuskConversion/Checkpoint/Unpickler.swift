@@ -350,9 +350,9 @@ extension Unpickler {
 
   /// Whether a view has no more elements than its storage of `count` and its first and last element lie within.
   private static func fits(shape: [Int], strides: [Int], firstElement: Int, count: Int) -> Bool {
-    guard firstElement >= 0, firstElement <= count, let elementCount = checkedElementCount(shape, limit: count) else {
-      return false
-    }
+    guard firstElement >= 0, firstElement <= count, let elementCount = checkedElementCount(shape),
+      elementCount <= count
+    else { return false }
     guard elementCount > 0 else { return true }
     var last = firstElement
     for (extent, stride) in zip(shape, strides) where extent > 1 {

@@ -21,11 +21,14 @@ final class ScratchDirectory {
   }
 }
 
+/// `Tests/Fixtures` of this package.
+let fixturesDirectory =
+  URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+  .path + "/Fixtures"
+
 /// The committed golden backbone in both formats, written by transformers 4.57.6.
 enum GoldenBackbone {
-  static let directory =
-    URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .deletingLastPathComponent().path + "/Fixtures/golden/backbones/t5_v11"
+  static let directory = fixturesDirectory + "/golden/backbones/t5_v11"
 
   static func bytes(_ name: String) throws -> [UInt8] {
     Array(try Data(contentsOf: URL(fileURLWithPath: directory + "/" + name)))

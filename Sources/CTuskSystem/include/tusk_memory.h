@@ -1,0 +1,30 @@
+#ifndef TUSK_MEMORY_H
+#define TUSK_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/// Zeroed, page-aligned memory that costs nothing until it is touched. NULL if there is none.
+void *_Nullable tusk_reserve_memory(size_t bytes);
+
+void tusk_release_memory(void *memory, size_t bytes);
+
+/// This process as the kernel counts it, in bytes; 0 where it does not say.
+typedef struct {
+  /// RssAnon: private pages, the heap above all.
+  uint64_t anonymous;
+  /// RssFile: pages of mapped files, shared and droppable.
+  uint64_t file;
+  /// VmHWM: the largest resident size so far.
+  uint64_t peak;
+  /// Page faults that had to wait for the disk.
+  uint64_t majorFaults;
+} tusk_memory_use;
+
+tusk_memory_use tusk_measure_memory(void);
+
+#pragma clang assume_nonnull end
+
+#endif

@@ -1,0 +1,5 @@
+#include "tusk_math.h"
+
+#include <math.h>
+
+float tusk_log_f32(float x) { return logf(x); }

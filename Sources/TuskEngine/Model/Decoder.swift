@@ -1,0 +1,124 @@
+import CTuskKernels
+import TuskFormat
+
+/// One step of the decoder for all rows of the batch. R rows = batch x beams, row = source x beams + beam; T positions.
+extension Session {
+  /// Forgets the tokens decoded so far.
+  public func startDecoding() { position = 0 }
+
+  /// Feeds one token per row and computes the logits of the next: [R, V].
+  ///
+  /// - Parameters:
+  ///   - ids: [R], each below the backbone's vocabulary size.
+  ///   - cacheRows: nil, or [R, T]: the row whose cache holds position t of row r's history (beam search).
+  /// - Precondition: every source has been encoded; fewer than T positions have been decoded.
+  func step(_ ids: UnsafePointer<Int32>, cacheRows: UnsafePointer<Int32>? = nil) {
+    precondition(position < plan.request.targetTokens, "more positions than planned")
+    let rows = rowCount
+    let target = workspace.arena.floats(plan.regions.target)
+    for row in 0..<rows { embed(ids[row], into: target + row * config.dModel) }
+    for layer in 0..<config.decoderLayerCount {
+      decoderSelfAttention(layer, target, cacheRows)
+      decoderCrossAttention(layer, target)
+      let slot = config.slots.slot(.decoder, .feedForward, layer: layer)
+      normalize(target, slot, weights.matrix(.feedForwardNorm, .decoder, layer: layer))
+      workspace.feedForward(weights, .decoder, layer: layer, rows: rows)
+      finish(slot, target)
+    }
+    normalize(target, config.slots.decoderEnd, weights.matrix(.finalNorm, .decoder))
+    if config.logitScale != 1 {
+      workspace.kernels.scale_f32(workspace.normed, config.logitScale, rows * config.dModel)
+    }
+    let input = workspace.setInput(workspace.normed, rows: rows, columns: config.dModel)
+    workspace.multiply(
+      input, weights.head, workspace.arena.floats(plan.regions.logits), yStride: config.vocabularySize)
+    position += 1
+  }
+
+  var rowCount: Int { plan.request.batch * plan.request.beams }
+
+  /// Logits of row `row` after a step: [V].
+  func logits(row: Int) -> UnsafePointer<Float> {
+    UnsafePointer(workspace.arena.floats(plan.regions.logits) + row * config.vocabularySize)
+  }
+
+  private func decoderSelfAttention(
+    _ layer: Int, _ target: UnsafeMutablePointer<Float>, _ cacheRows: UnsafePointer<Int32>?
+  ) {
+    let rows = rowCount
+    let inner = config.innerWidth
+    let slot = config.slots.slot(.decoder, .selfAttention, layer: layer)
+    normalize(target, slot, weights.matrix(.selfAttentionNorm, .decoder, layer: layer))
+    let input = workspace.setInput(workspace.normed, rows: rows, columns: config.dModel)
+    // [L, T, R, H K]
+    let start = layer * plan.request.targetTokens * rows * inner
+    let keys = workspace.arena.floats(plan.regions.selfKeys) + start
+    let values = workspace.arena.floats(plan.regions.selfValues) + start
+    workspace.multiply(
+      input, weights.matrix(.selfAttentionQ, .decoder, layer: layer), workspace.queries, yStride: inner)
+    workspace.multiply(
+      input, weights.matrix(.selfAttentionK, .decoder, layer: layer), keys + position * rows * inner, yStride: inner)
+    workspace.multiply(
+      input, weights.matrix(.selfAttentionV, .decoder, layer: layer), values + position * rows * inner, yStride: inner)
+    let targetTokens = plan.request.targetTokens
+    // Distance 0 is the last column of the table.
+    let bias = workspace.arena.floats(plan.regions.decoderBias) + (targetTokens - 1)
+    for row in 0..<rows {
+      // With a history of cache rows, key t lies at row t R + cacheRows[t]; those products are formed by the search.
+      let own = cacheRows == nil ? row * inner : 0
+      workspace.attend(
+        AttentionHeads(
+          queries: workspace.queries + row * inner, context: workspace.context + row * inner, queryCount: 1,
+          keys: keys + own, values: values + own, keyCount: position + 1,
+          rowStride: cacheRows == nil ? rows * inner : inner, rowIndex: cacheRows.map { $0 + row * targetTokens },
+          bias: bias, biasStride: targetTokens, firstQueryIndex: position))
+    }
+    let context = workspace.setInput(workspace.context, rows: rows, columns: inner)
+    workspace.multiply(
+      context, weights.matrix(.selfAttentionO, .decoder, layer: layer), workspace.subLayer, yStride: config.dModel)
+    finish(slot, target)
+  }
+
+  private func decoderCrossAttention(_ layer: Int, _ target: UnsafeMutablePointer<Float>) {
+    let inner = config.innerWidth
+    let beams = plan.request.beams
+    let slot = config.slots.slot(.decoder, .crossAttention, layer: layer)
+    normalize(target, slot, weights.matrix(.crossAttentionNorm, .decoder, layer: layer))
+    let input = workspace.setInput(workspace.normed, rows: rowCount, columns: config.dModel)
+    workspace.multiply(
+      input, weights.matrix(.crossAttentionQ, .decoder, layer: layer), workspace.queries, yStride: inner)
+    for source in 0..<plan.request.batch {
+      let rows = crossKeyValues(layer, source)
+      let first = source * beams * inner
+      workspace.attend(
+        AttentionHeads(
+          queries: workspace.queries + first, context: workspace.context + first, queryCount: beams, keys: rows.keys,
+          values: rows.values, keyCount: sourceLengths[source], rowStride: inner))
+    }
+    let context = workspace.setInput(workspace.context, rows: rowCount, columns: inner)
+    workspace.multiply(
+      context, weights.matrix(.crossAttentionO, .decoder, layer: layer), workspace.subLayer, yStride: config.dModel)
+    finish(slot, target)
+  }
+
+  /// normed = RMSNorm(target), with each source's own norm weight.
+  private func normalize(_ target: UnsafePointer<Float>, _ slot: Int, _ backbone: WeightMatrix) {
+    let beams = plan.request.beams
+    for source in 0..<plan.request.batch {
+      let first = source * beams * config.dModel
+      workspace.kernels.rmsnorm_f32(
+        target + first, config.dModel, beams, config.dModel, runners[source].norm(slot, backbone), config.normEpsilon,
+        workspace.normed + first, config.dModel)
+    }
+  }
+
+  /// The sub-layer's output joins the stream, through each source's own adapter.
+  private func finish(_ slot: Int, _ target: UnsafeMutablePointer<Float>) {
+    let beams = plan.request.beams
+    for source in 0..<plan.request.batch {
+      let first = source * beams * config.dModel
+      runners[source].finish(
+        slot, subLayer: workspace.subLayer + first, stream: target + first, rows: beams, workspace)
+    }
+  }
+}

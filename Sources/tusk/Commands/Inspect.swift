@@ -1,0 +1,39 @@
+import ArgumentParser
+import TuskFormat
+
+struct Inspect: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show what a Tusk file holds.",
+    discussion: """
+      Prints kind, architecture, tasks with their parameters and sections with their bytes and checksums. For a task \
+      file, name its backbone to see what percentage of it the task adds.
+
+        tusk inspect t5.tusk
+        tusk inspect sentiment.tusk --backbone t5.tusk --json
+      """)
+
+  @Argument(help: "A backbone, task or bundle.", completion: .file(extensions: ["tusk"]))
+  var file: String
+
+  @Option(help: "The backbone of a task file.", completion: .file(extensions: ["tusk"]))
+  var backbone: String?
+
+  @Flag(help: "Print one JSON object with all sections.")
+  var json = false
+
+  func run() throws {
+    let packed = try reading(file) { () throws(FormatError) in try PackedFile(path: file) }
+    let config = try backbone.map { try openBackbone($0).config }
+    if let config {
+      for position in 0..<packed.taskCount {
+        try reading(file) { () throws(FormatError) in try packed.task(at: position).requireFit(to: config) }
+      }
+    }
+    let report = FileReport(packed, backbone: config)
+    if json {
+      try StandardOutput.write(json: report)
+    } else {
+      for line in report.lines(path: file) { try StandardOutput.write(line: line) }
+    }
+  }
+}

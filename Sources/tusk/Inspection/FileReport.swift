@@ -1,0 +1,136 @@
+import Foundation
+import TuskFormat
+
+/// What `inspect` tells of a file: the JSON object of `formats/json.md`, from which the text is written too.
+struct FileReport: Encodable {
+  let kind: String
+  let bytes: Int
+  let backbone: Backbone?
+  let tasks: [Task]
+  let sections: [Section]
+  let provenance: String?
+
+  struct Backbone: Encodable {
+    let fingerprint: String
+    let architecture: String
+    let dModel, dFf, dKv, headCount, layerCount, decoderLayerCount, vocabularySize: Int
+    let relativeBiasBuckets, relativeBiasMaxDistance: Int
+    let normEpsilon: Float
+    let activation: String
+    let gated, tiedHead: Bool
+    let logitScale, attentionScale: Float
+    let padId, eosId, decoderStartId: Int
+    let weights: String
+    let parameters: Int
+    let tokenizer: Bool
+  }
+
+  struct Task: Encodable {
+    let name: String
+    let origin: String
+    let fingerprint: String
+    let bytes: Int
+    let vocabularySize: Int
+    let adapters: Int
+    let bottleneckWidths: [Int]
+    let phmDims: [Int]
+    let factorRanks: [Int]
+    let activations: [String]
+    let parameters: Int
+    let parametersByKind: TaskParameters
+    /// Of the backbone's parameters; nil if the backbone is not known.
+    let percentOfBackbone: Double?
+  }
+
+  struct Section: Encodable {
+    let kind: String
+    let ordinal: Int
+    let offset: Int
+    let bytes: Int
+    let crc32: String
+    let required: Bool
+  }
+}
+
+extension FileReport {
+  /// - Parameter backbone: the backbone of a task file, if it is at hand.
+  init(_ file: PackedFile, backbone known: BackboneConfig?) {
+    kind =
+      switch file.kind {
+      case .backbone: "backbone"
+      case .task: "task"
+      case .bundle: "bundle"
+      }
+    bytes = file.mapping.count
+    backbone = file.config.map { Backbone($0, hasTokenizer: file.section(.tokenizer) != nil) }
+    let backboneParameters = (file.config ?? known)?.parameterCount
+    tasks = (0..<file.taskCount).map { Task(file.task(at: $0), backboneParameters: backboneParameters) }
+    sections = (0..<file.sectionCount).map { Section(file.section(at: $0)) }
+    provenance = file.section(.provenance)?.text
+  }
+}
+
+extension FileReport.Backbone {
+  init(_ config: BackboneConfig, hasTokenizer: Bool) {
+    fingerprint = config.fingerprint.hexadecimal
+    architecture = "encoder-decoder"
+    dModel = config.dModel
+    dFf = config.dFF
+    dKv = config.dKV
+    headCount = config.headCount
+    layerCount = config.layerCount
+    decoderLayerCount = config.decoderLayerCount
+    vocabularySize = config.vocabularySize
+    relativeBiasBuckets = config.bucketCount
+    relativeBiasMaxDistance = config.maxDistance
+    normEpsilon = config.normEpsilon
+    activation = "\(config.activation.name)"
+    gated = config.isGated
+    tiedHead = config.hasTiedHead
+    logitScale = config.logitScale
+    attentionScale = config.attentionScale
+    padId = config.padId
+    eosId = config.eosId
+    decoderStartId = config.decoderStartId
+    weights = config.weightEncoding == .float32 ? "float32" : "int8"
+    parameters = config.parameterCount
+    tokenizer = hasTokenizer
+  }
+}
+
+extension FileReport.Task {
+  init(_ task: TaskSection, backboneParameters: Int?) {
+    let attachments = (0..<task.attachmentCount).map { task.attachment(at: $0) }
+    let linears = (0..<task.linearCount).map { task.linear(at: $0) }
+    name = task.nameText
+    origin = task.origin == .adapters ? "adapters" : "authors"
+    fingerprint = task.fingerprint.hexadecimal
+    bytes = task.bytes.count
+    vocabularySize = task.vocabularySize
+    adapters = attachments.count
+    bottleneckWidths = Set(attachments.map(\.bottleneckWidth)).sorted()
+    phmDims = Set(linears.map(\.phmDim)).sorted()
+    factorRanks = Set(linears.map(\.factorRank)).sorted()
+    activations = Set(attachments.map { "\($0.activation.name)" }).sorted()
+    parametersByKind = TaskParameters(task)
+    parameters = parametersByKind.total
+    let total = parameters
+    percentOfBackbone = backboneParameters.map { 100 * Double(total) / Double($0) }
+  }
+}
+
+extension FileReport.Section {
+  init(_ entry: SectionEntry) {
+    kind = entry.kind.map { "\($0.name)" } ?? "unknown(\(entry.rawKind))"
+    ordinal = entry.ordinal
+    offset = entry.offset
+    bytes = entry.byteCount
+    crc32 = String(format: "%08x", entry.checksum)
+    required = entry.isRequired
+  }
+}
+
+extension UInt64 {
+  /// Sixteen digits in base 16, as a text: JSON readers round large numbers.
+  var hexadecimal: String { String(format: "%016llx", self) }
+}

@@ -1,0 +1,36 @@
+import TuskFormat
+
+/// How many numbers a task trains, by what they are for. Shared tensors count once.
+struct TaskParameters: Encodable {
+  var factors = 0
+  var biases = 0
+  var norms = 0
+  var rule = 0
+  var scaling = 0
+
+  var total: Int { factors + biases + norms + rule + scaling }
+
+  init(_ task: TaskSection) {
+    for position in 0..<task.tensorCount {
+      let tensor = task.tensor(at: position)
+      let count = tensor.shape.elementCount
+      switch tensor.kind {
+      case .leftFactor, .rightFactor, .full: factors += count
+      case .bias: biases += count
+      case .taskNorm, .adapterNormWeight, .adapterNormBias: norms += count
+      case .rule, .ruleLeft, .ruleRight: rule += count
+      case .scalingVector: scaling += count
+      }
+    }
+  }
+}
+
+extension BackboneConfig {
+  /// Numbers in the backbone; a tied head counts once.
+  var parameterCount: Int {
+    (0..<tensorCount).reduce(0) { sum, position in
+      let spec = tensorSpec(at: position)
+      return sum + spec.rows * spec.columns
+    }
+  }
+}

@@ -1,3 +1,0 @@
-import TuskFormat
-
-print("hi")

@@ -1,0 +1,48 @@
+import Foundation
+
+@testable import TuskFormat
+
+/// A backbone and tasks of a few kilobytes, written with the library.
+enum TinyFiles {
+  static let config = BackboneConfig(
+    dModel: 8, dFF: 12, dKV: 4, headCount: 2, layerCount: 1, decoderLayerCount: 1, vocabularySize: 20, bucketCount: 8,
+    maxDistance: 16, normEpsilon: 1e-6, activation: .relu, isGated: false, hasTiedHead: true, logitScale: 0.5,
+    padId: 0, eosId: 1, decoderStartId: 0, weightEncoding: .float32)
+
+  /// Writes a backbone whose weights follow from `seed`; returns its configuration with the fingerprint.
+  @discardableResult
+  static func writeBackbone(_ path: String, seed: UInt32 = 1) throws -> BackboneConfig {
+    let writer = try BackboneWriter(path: path, config: config, tokenizer: nil, provenance: Array("a test".utf8))
+    var state = seed
+    while let spec = writer.currentTensor {
+      for _ in 0..<spec.rows {
+        var row = [Float](repeating: 0, count: spec.rowStrideBytes / 4)
+        for column in 0..<spec.columns {
+          state = state &* 1_664_525 &+ 1_013_904_223
+          row[column] = Float(state >> 8) / Float(1 << 24) - 0.5
+        }
+        try row.withUnsafeBytes { try writer.append($0) }
+      }
+      try writer.finishTensor(sourceChecksum: state)
+    }
+    try writer.finish()
+    return try PackedFile(path: path).config!
+  }
+
+  /// Writes a task with one low-rank adapter: 8 x 2 + 2 and 2 x 8 + 8 numbers.
+  static func writeTask(_ path: String, for config: BackboneConfig, name: String = "tiny") throws {
+    var builder = TaskBuilder(config: config, name: Array(name.utf8), vocabularySize: 20, origin: .adapters)
+    func linear(_ inWidth: Int, _ outWidth: Int) -> Int {
+      let full = builder.addTensor(
+        .full, TensorShape(1, inWidth, outWidth), (0..<inWidth * outWidth).map { Float($0) / 8 })
+      let bias = builder.addTensor(.bias, TensorShape(outWidth), [Float](repeating: 0.5, count: outWidth))
+      return builder.addLinear(
+        TaskLinear(inWidth: inWidth, outWidth: outWidth, phmDim: 1, factorRank: 0, full: full, bias: bias))
+    }
+    let adapter = TaskAttachment(
+      activation: .relu, inputRule: .subLayer, skipRule: .subLayer, addsStream: true, bottleneckWidth: 2, scaling: 1,
+      normEpsilon: 1e-5, down: linear(8, 2), up: linear(2, 8))
+    builder.setAdapter(adapter, slot: builder.layout.slot(.encoder, .feedForward, layer: 0))
+    try TaskWriter.write(builder.sectionBytes(), provenance: nil, path: path)
+  }
+}
