@@ -16,7 +16,8 @@ let core: [SwiftSetting] = strict + (embedded ? [.enableExperimentalFeature("Emb
 
 let coreTargets: [Target] = [
   .target(name: "CTuskKernels"),
-  .target(name: "CTuskSystem", cSettings: [.define("_GNU_SOURCE")]),
+  .target(
+    name: "CTuskSystem", cSettings: [.define("_GNU_SOURCE")], linkerSettings: [.linkedLibrary("m")]),
   .target(name: "TuskFormat", dependencies: ["CTuskSystem"], swiftSettings: core),
   .target(name: "TuskTokenizer", dependencies: ["TuskFormat"], swiftSettings: core),
   .target(

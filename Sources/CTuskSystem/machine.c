@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /// Whether a processor of `mask` below `cpu` belongs to the same core. `list` is the kernel's form: "0,4" or "0-1".
@@ -44,3 +45,9 @@ int tusk_physical_core_count(void) {
 }
 
 const char *tusk_isa_from_environment(void) { return getenv("TUSK_ISA"); }
+
+uint64_t tusk_monotonic_nanoseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}

@@ -40,3 +40,10 @@ int tusk_read_at(int descriptor, void *bytes, size_t count, uint64_t offset, siz
   }
   return 0;
 }
+
+long tusk_read_stream(void *bytes, size_t count) {
+  ssize_t received;
+  do received = read(STDIN_FILENO, bytes, count);
+  while (received < 0 && errno == EINTR);
+  return received < 0 ? -errno : (long)received;
+}

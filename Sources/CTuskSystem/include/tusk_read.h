@@ -12,4 +12,7 @@ int tusk_open_to_read(const char *path, uint64_t *bytes);
 /// Returns 0 or an errno value.
 int tusk_read_at(int descriptor, void *bytes, size_t count, uint64_t offset, size_t *received);
 
+/// Reads up to `count` bytes from standard input. Returns how many came, 0 at its end, or the negated errno value.
+long tusk_read_stream(void *bytes, size_t count);
+
 #endif
