@@ -86,6 +86,12 @@ int tusk_rename_file(const char *from, const char *to) {
   return failure;
 }
 
+bool tusk_is_same_file(const char *first, const char *second) {
+  struct stat a, b;
+  if (stat(first, &a) != 0 || stat(second, &b) != 0) return false;
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 void tusk_remove_file(const char *path) { unlink(path); }
 
 int tusk_write_stream(int stream, const void *bytes, size_t count) {

@@ -46,13 +46,17 @@ public struct ConversionError: Error, Equatable, Sendable {
     case lostRule
     /// Two inputs that do not belong together.
     case mismatch
+    /// The caller asked to stop.
+    case cancelled
   }
 
-  /// The exit status of sysexits.h for a command that stops with this error.
+  /// The exit status of sysexits.h for a command that stops with this error; 130, that of an interrupted one, for
+  /// `.cancelled`.
   public var exitCode: Int32 {
     switch kind {
     case .cannotOpen: 66
     case .cannotRead, .cannotWrite: 74
+    case .cancelled: 130
     default: 65
     }
   }

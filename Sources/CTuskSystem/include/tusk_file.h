@@ -2,6 +2,7 @@
 #define TUSK_FILE_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,9 @@ void tusk_close_file(int descriptor);
 int tusk_rename_file(const char *from, const char *to);
 
 void tusk_remove_file(const char *path);
+
+/// Whether both paths lead to one file, through whatever links. False when either is not there.
+bool tusk_is_same_file(const char *first, const char *second);
 
 /// Writes all of `count` bytes to standard output (1) or standard error (2). Returns 0 or an errno value.
 int tusk_write_stream(int stream, const void *bytes, size_t count);

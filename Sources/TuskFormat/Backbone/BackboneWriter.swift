@@ -72,12 +72,18 @@ public final class BackboneWriter {
     }
   }
 
-  /// Completes the file and renames it into place.
-  public func finish() throws(WriteError) {
+  /// The configuration with the fingerprint of the tensors.
+  /// - Precondition: all of them are finished.
+  public var finishedConfig: BackboneConfig {
     precondition(position == config.tensorCount, "tensors missing")
     var config = config
     config.fingerprint = fingerprint.value
-    try writer.append(config.record, to: 0)
+    return config
+  }
+
+  /// Completes the file and renames it into place.
+  public func finish() throws(WriteError) {
+    try writer.append(finishedConfig.record, to: 0)
     try writer.append(index, to: tensorIndexSection)
     try writer.finish()
   }

@@ -1,0 +1,48 @@
+import CTuskSystem
+import TuskFormat
+
+/// Writing results.
+enum Output {
+  /// - Throws: `.mismatch` when `path` is one of `inputs`, by whatever name or link.
+  static func requireDistinct(_ path: String, from inputs: [String]) throws(ConversionError) {
+    for input in inputs where tusk_is_same_file(path, input) {
+      throw ConversionError(
+        .mismatch, file: path, "the output is also an input, '\(input.printable)'; another path is required")
+    }
+  }
+
+  /// Calls `body`, whose failures become errors about `path`.
+  static func write<Result>(
+    _ path: String, _ body: () throws(WriteError) -> Result
+  ) throws(ConversionError) -> Result {
+    do throws(WriteError) {
+      return try body()
+    } catch {
+      throw ConversionError(
+        .cannotWrite, file: path, "cannot write: \(String(cString: tusk_error_text(error.errorNumber)))")
+    }
+  }
+}
+
+/// The text of a provenance section: for people, and equal for equal inputs, so it names no time and no machine.
+struct Provenance {
+  static let tool = "tusk 0.1"
+
+  private let lines: [String]
+
+  init(directory: String, files: [String], settings: [String]) {
+    func lastComponent(_ path: String) -> String {
+      String(path.split(separator: "/").last ?? Substring(path)).printable
+    }
+    lines =
+      ["made by \(Self.tool)", "from \(lastComponent(directory))"] + files.map { "file \(lastComponent($0))" }
+      + settings
+  }
+
+  /// At most 64 KiB of UTF-8.
+  var bytes: [UInt8] {
+    var text: [UInt8] = []
+    for line in lines where text.count + line.utf8.count < 1 << 16 { text += Array((line + "\n").utf8) }
+    return text
+  }
+}
