@@ -18,7 +18,7 @@ struct Tusk: ParsableCommand {
       data, 66 no such input, 70 internal fault, 74 input or output failed, 75 memory budget cannot be met.
       """,
     version: "0.1.0",
-    subcommands: [Convert.self, BundleTasks.self, Inspect.self, Verify.self, Tokenize.self])
+    subcommands: [Convert.self, BundleTasks.self, Inspect.self, Verify.self, Tokenize.self, Run.self, Logits.self])
 }
 
 @main
@@ -35,6 +35,11 @@ enum Main {
     } catch is ClosedPipe {
       exit(0)
     } catch {
+      let isUnforeseen = Tusk.exitCode(for: error) == .failure
+      if isUnforeseen {
+        StandardError.write("tusk: internal fault: \(error)\n")
+        exit(Failure.internalFault)
+      }
       Tusk.exit(withError: error)
     }
   }

@@ -6,7 +6,7 @@ import Testing
 @Suite("help")
 struct HelpTests {
   static let commands: [[String]] = [
-    [], ["convert"], ["bundle"], ["inspect"], ["verify"], ["tokenize"],
+    [], ["convert"], ["bundle"], ["inspect"], ["verify"], ["tokenize"], ["run"], ["logits"],
   ]
 
   @Test(arguments: commands)

@@ -12,7 +12,7 @@ extension Session {
   ///   - ids: [R], each below the backbone's vocabulary size.
   ///   - cacheRows: nil, or [R, T]: the row whose cache holds position t of row r's history (beam search).
   /// - Precondition: every source has been encoded; fewer than T positions have been decoded.
-  func step(_ ids: UnsafePointer<Int32>, cacheRows: UnsafePointer<Int32>? = nil) {
+  package func step(_ ids: UnsafePointer<Int32>, cacheRows: UnsafePointer<Int32>? = nil) {
     precondition(position < plan.request.targetTokens, "more positions than planned")
     let rows = rowCount
     let target = workspace.arena.floats(plan.regions.target)
@@ -35,10 +35,10 @@ extension Session {
     position += 1
   }
 
-  var rowCount: Int { plan.request.batch * plan.request.beams }
+  package var rowCount: Int { plan.request.batch * plan.request.beams }
 
   /// Logits of row `row` after a step: [V].
-  func logits(row: Int) -> UnsafePointer<Float> {
+  package func logits(row: Int) -> UnsafePointer<Float> {
     UnsafePointer(workspace.arena.floats(plan.regions.logits) + row * config.vocabularySize)
   }
 

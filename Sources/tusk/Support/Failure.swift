@@ -1,5 +1,7 @@
 import CTuskSystem
+import Foundation
 import TuskConversion
+import TuskEngine
 import TuskFormat
 import TuskTokenizer
 
@@ -11,6 +13,7 @@ struct Failure: Error {
   static let usage: Int32 = 64
   static let badData: Int32 = 65
   static let noInput: Int32 = 66
+  static let internalFault: Int32 = 70
   static let inputOutput: Int32 = 74
   static let interrupted: Int32 = 130
 
@@ -43,6 +46,14 @@ extension Failure {
   }
 
   init(_ error: ConversionError) { self.init(error.exitCode, error.description) }
+
+  /// - Parameter path: the file or the text that was being worked on.
+  init(_ error: EngineError, path: String) {
+    let numbers = (found: "\(error.found)", required: error.required == 0 ? nil : "\(error.required)")
+    var sentence = Failure.sentence(error.summary, numbers)
+    if error.kind == .sourceTooLong { sentence += "; see --max-source-tokens" }
+    self.init(error.exitCode, "\(path.printable): \(sentence)")
+  }
 
   /// - Parameter sectionOffset: where the tokenizer section starts in the file.
   init(_ error: TokenizerError, path: String, sectionOffset: Int) {

@@ -1,0 +1,95 @@
+import ArgumentParser
+import Foundation
+import TuskConversion
+import TuskEngine
+
+struct Run: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Answer texts.",
+    discussion: """
+      Text in, text out; with a file or standard input one line in, one line out, each as soon as it is there.
+
+        tusk run t5.tusk --task dates.tusk "Due on the fourth of May 2021"
+        tusk run all.tusk --task dates --input letters.txt
+        echo '{"text": "nine pounds", "task": "units"}' | tusk run all.tusk --json
+
+      With --json, a line that begins with { is an object whose "text" is answered with the task its "task" names; \
+      every other line is plain text. The first line that cannot be answered ends the command with exit code 65, \
+      unless --keep-going is given.
+      """)
+
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var texts: TextOptions
+
+  @Option(help: "Ids separated by commas instead of text, for a backbone without tokenizer. Repeatable.")
+  var inputIds: [IdList] = []
+
+  @Option(help: "Longest answer, in tokens.")
+  var maxNewTokens = 64
+
+  @Option(help: "Longest source, in tokens, end of sequence included.")
+  var maxSourceTokens = 512
+
+  @Option(help: "Hypotheses of a beam search; 1 decodes greedily.")
+  var beams = 1
+
+  @Flag(help: "Print one JSON object per answer: ids, score, text and, with --beams, all hypotheses.")
+  var json = false
+
+  @Flag(help: "Answer a faulty line with an empty one, or {\"error\": ...}, and go on; exit code 65 at the end.")
+  var keepGoing = false
+
+  func validate() throws {
+    for (name, value) in [
+      ("--max-new-tokens", maxNewTokens), ("--max-source-tokens", maxSourceTokens), ("--beams", beams),
+    ] where !(1...1_000_000).contains(value) {
+      throw ValidationError("\(name) takes 1 to 1000000")
+    }
+    if !inputIds.isEmpty && (!texts.text.isEmpty || texts.input != nil) {
+      throw ValidationError("give texts or --input-ids, not both")
+    }
+  }
+
+  func run() throws {
+    let model = try model.open()
+    let answerer = try Answerer(
+      model,
+      PlanRequest(
+        sourceTokens: maxSourceTokens, targetTokens: maxNewTokens, beams: beams, threads: self.model.threadCount,
+        budgetBytes: self.model.memoryBudget?.bytes))
+    var isFaultless = true
+    func answer(_ place: String, _ body: () throws -> Answer) throws {
+      do {
+        try write(try body())
+      } catch let failure as Failure where keepGoing && failure.exitCode == Failure.badData {
+        isFaultless = false
+        StandardError.write("tusk: \(failure.message)\n")
+        if json {
+          try StandardOutput.write(json: ["error": failure.message])
+        } else {
+          try StandardOutput.write(line: "")
+        }
+      }
+    }
+    if inputIds.isEmpty {
+      try answerer.requireTokenizer()
+      try texts.eachText { text in
+        try answer(text.place) { try answerer.answer(try InputLine(text, isJSON: json), place: text.place) }
+      }
+    } else {
+      for (position, list) in inputIds.enumerated() {
+        let place = "ids \(position + 1)"
+        try answer(place) { try answerer.answer(list.ids, place: place) }
+      }
+    }
+    if !isFaultless { throw ExitCode(Failure.badData) }
+  }
+
+  private func write(_ answer: Answer) throws {
+    if json {
+      try StandardOutput.write(json: answer)
+    } else {
+      try StandardOutput.write(line: answer.line)
+    }
+  }
+}

@@ -1,0 +1,37 @@
+import Foundation
+
+/// What is to be answered, and with which task.
+struct InputLine {
+  let text: [UInt8]
+  /// Nil for the task of the command line.
+  let task: String?
+
+  /// - Parameter isJSON: whether a text that begins with { is an object.
+  init(_ input: InputText, isJSON: Bool) throws(Failure) {
+    guard isJSON, input.bytes.first(where: { $0 != 0x20 && $0 != 0x09 }) == UInt8(ascii: "{") else {
+      text = input.bytes
+      task = nil
+      return
+    }
+    let object: Object
+    do {
+      object = try JSONDecoder().decode(Object.self, from: Data(input.bytes))
+    } catch {
+      throw Failure(
+        Failure.badData,
+        "\(input.place): not an object with a text (found JSON that does not fit, required {\"text\": ...})")
+    }
+    guard object.text2 == nil else {
+      throw Failure(Failure.badData, "\(input.place): 'text2': this backbone takes one text (found two)")
+    }
+    text = Array(object.text.utf8)
+    task = object.task
+  }
+
+  /// Other members are passed over, so that labelled data can be piped through.
+  private struct Object: Decodable {
+    let text: String
+    let text2: String?
+    let task: String?
+  }
+}
