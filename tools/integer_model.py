@@ -12,7 +12,6 @@ import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -116,12 +115,6 @@ class TaskPart:
         skip = {0: f32(0), 1: sub, 2: sub + stream, 3: entered}[adapter.skipRule]
         y = up + skip
         return y + stream if adapter.addsStream else y
-
-
-class Model(Protocol):
-    """What the checks ask of an architecture; an encoder-only one answers `encode`."""
-
-    def encode(self, ids: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
