@@ -43,6 +43,7 @@ let hostTargets: [Target] = [
     swiftSettings: strict),
   .testTarget(
     name: "TuskTokenizerTests", dependencies: ["TuskTokenizer", "TuskConversion", "TuskFormat"], swiftSettings: strict),
+  .testTarget(name: "CTuskKernelsTests", dependencies: ["CTuskKernels", "CTuskSystem"], swiftSettings: strict),
   .testTarget(name: "TuskFormatTests", dependencies: ["TuskFormat"], swiftSettings: strict),
   .testTarget(
     name: "TuskConversionTests", dependencies: ["TuskConversion", "TuskFormat", "CZlib"], swiftSettings: strict),

@@ -6,9 +6,19 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-enum { LEAF_1_ECX_OSXSAVE = 1 << 27, LEAF_7_EBX_AVX2 = 1 << 5 };
+enum {
+  LEAF_1_ECX_OSXSAVE = 1 << 27,
+  LEAF_7_EBX_AVX2 = 1 << 5,
+  LEAF_7_EBX_AVX512F = 1 << 16,
+  LEAF_7_EBX_AVX512BW = 1 << 30,
+  LEAF_7_ECX_AVX512VNNI = 1 << 11,
+  LEAF_7_1_EAX_AVXVNNI = 1 << 4,
+};
 
-/// Register state the operating system saves: bits 1 and 2 are the SSE and AVX registers.
+/// Bit 31, which no enumerator of type int can name.
+static const unsigned LEAF_7_EBX_AVX512VL = 1u << 31;
+
+/// Register state the operating system saves: bits 1 and 2 are the SSE and AVX registers, 5 to 7 those of AVX-512.
 static uint64_t saved_state(void) {
   unsigned a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & LEAF_1_ECX_OSXSAVE)) return 0;
@@ -20,6 +30,18 @@ static uint64_t saved_state(void) {
 static bool has_avx2(void) {
   unsigned a, b, c, d;
   return (saved_state() & 0x6) == 0x6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & LEAF_7_EBX_AVX2);
+}
+
+static bool has_avxvnni(void) {
+  unsigned a, b, c, d;
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & LEAF_7_1_EAX_AVXVNNI);
+}
+
+static bool has_avx512vnni(void) {
+  unsigned a, b, c, d;
+  if ((saved_state() & 0xE6) != 0xE6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  const unsigned needed = LEAF_7_EBX_AVX2 | LEAF_7_EBX_AVX512F | LEAF_7_EBX_AVX512BW | LEAF_7_EBX_AVX512VL;
+  return (b & needed) == needed && (c & LEAF_7_ECX_AVX512VNNI);
 }
 #endif
 
@@ -35,13 +57,12 @@ static const Candidate candidates[] = {
     {&tusk_kernels_portable, always},
 #if defined(__x86_64__)
     {&tusk_kernels_avx2, has_avx2},
+    {&tusk_kernels_avxvnni, has_avxvnni},
+    {&tusk_kernels_avx512vnni, has_avx512vnni},
 #endif
 };
 
 enum { CANDIDATE_COUNT = sizeof candidates / sizeof candidates[0] };
-
-/// Names of ISAs this program knows on some processor; as a cap they all mean something.
-static const char *const knownNames[] = {"portable", "avx2"};
 
 /// What the self-check of each candidate found: 0 not run, 1 agrees with portable, 2 differs. Threads that race write the
 /// same value.
@@ -57,20 +78,15 @@ static bool is_proven(int index) {
   return verdict == 1;
 }
 
-static bool is_known(const char *name) {
-  for (size_t i = 0; i < sizeof knownNames / sizeof knownNames[0]; i++) {
-    if (strcmp(name, knownNames[i]) == 0) return true;
-  }
-  return false;
-}
-
 const TuskKernels *tusk_kernels_select(const char *cap, TuskSelection *selection) {
   TuskSelection found = {.unknownName = false, .failedName = NULL};
   int highest = CANDIDATE_COUNT - 1;
   if (cap != NULL && cap[0] != 0) {
-    found.unknownName = !is_known(cap);
+    found.unknownName = true;
     for (int i = 0; i < CANDIDATE_COUNT; i++) {
-      if (strcmp(cap, candidates[i].kernels->name) == 0) highest = i;
+      if (strcmp(cap, candidates[i].kernels->name) != 0) continue;
+      highest = i;
+      found.unknownName = false;
     }
   }
   int choice = highest;

@@ -6,6 +6,8 @@
 extern const TuskKernels tusk_kernels_portable;
 #if defined(__x86_64__)
 extern const TuskKernels tusk_kernels_avx2;
+extern const TuskKernels tusk_kernels_avxvnni;
+extern const TuskKernels tusk_kernels_avx512vnni;
 #endif
 
 /// Whether `candidate` gives the bits of `reference` on small vectors of every operation that is written for an ISA.
