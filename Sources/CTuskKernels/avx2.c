@@ -1,6 +1,5 @@
 #if defined(__x86_64__)
 
-#include "epilogue.h"
 #include "tables.h"
 
 #include <immintrin.h>
@@ -11,128 +10,11 @@
 #define ISA(name) name##_avx2
 #include "lanes/all.h"
 
-INLINE int32_t sum_i32_avx2(__m256i v) {
-  __m128i x = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  x = _mm_add_epi32(x, _mm_shuffle_epi32(x, 0x4E));
-  return _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0xB1)));
+INLINE __m256i accumulate_avx2(__m256i sum, __m256i a, __m256i w) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(a, w));
 }
 
-/// The sums of MT activation rows with one weight row over `count` (a multiple of 32) columns, at most a block: a pair of
-/// products is at most 2 * 2047 * 127 < 2^20, and the sum of all lanes is bounded by TUSK_MATMUL_BLOCK_K.
-INLINE void row_block_avx2(const int16_t *a, size_t aStride, const int8_t *w, size_t count, int64_t *totals, const int MT) {
-  __m256i sums[8];
-  for (int m = 0; m < MT; m++) sums[m] = _mm256_setzero_si256();
-  for (size_t k = 0; k < count; k += 32) {
-    __m256i low = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(w + k)));
-    __m256i high = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(w + k + 16)));
-    for (int m = 0; m < MT; m++) {
-      const __m256i *am = (const __m256i *)(a + (size_t)m * aStride + k);
-      __m256i pairs = _mm256_add_epi32(_mm256_madd_epi16(_mm256_load_si256(am), low),
-                                       _mm256_madd_epi16(_mm256_load_si256(am + 1), high));
-      sums[m] = _mm256_add_epi32(sums[m], pairs);
-    }
-  }
-  for (int m = 0; m < MT; m++) totals[m] += sum_i32_avx2(sums[m]);
-}
-
-/// Few activations: one weight row at a time against MT rows of codes, so that the weights are one linear stream.
-/// Measured: any second stream, and any software prefetch, only slows the hardware prefetcher.
-INLINE void row_avx2(const TuskMatmulI16 *p, size_t m0, size_t n, const int MT) {
-  int64_t totals[8] = {0};
-  for (size_t k = 0; k < p->K; k += TUSK_MATMUL_BLOCK_K) {
-    size_t count = p->K - k < TUSK_MATMUL_BLOCK_K ? (p->K - k + 31) / 32 * 32 : TUSK_MATMUL_BLOCK_K;
-    row_block_avx2(p->codes + m0 * p->codesStride + k, p->codesStride, p->weights + n * p->weightsStride + k, count,
-                   totals, MT);
-  }
-  for (int m = 0; m < MT; m++) finish(p, m0 + (size_t)m, n, totals[m]);
-}
-
-enum { WIDE_ROWS = 4, WIDE_K = 1024, WIDE_M = 64 };
-
-/// Adds the products of MT activation rows and WIDE_ROWS widened weight rows over `count` (a multiple of 32) columns.
-/// sums [MT, WIDE_ROWS].
-INLINE void wide_tile_avx2(const int16_t *a, size_t aStride, const int16_t *w, size_t count, int64_t *sums, const int MT) {
-  __m256i lanes[2][WIDE_ROWS];
-  for (int m = 0; m < MT; m++) {
-    for (int n = 0; n < WIDE_ROWS; n++) lanes[m][n] = _mm256_setzero_si256();
-  }
-  for (size_t k = 0; k < count; k += 16) {
-    __m256i ak[2];
-    for (int m = 0; m < MT; m++) ak[m] = _mm256_load_si256((const __m256i *)(a + (size_t)m * aStride + k));
-    for (int n = 0; n < WIDE_ROWS; n++) {
-      __m256i wn = _mm256_load_si256((const __m256i *)(w + k * WIDE_ROWS + (size_t)n * 16));
-      for (int m = 0; m < MT; m++) lanes[m][n] = _mm256_add_epi32(lanes[m][n], _mm256_madd_epi16(ak[m], wn));
-    }
-  }
-  for (int m = 0; m < MT; m++) {
-    __m256i x = _mm256_hadd_epi32(_mm256_hadd_epi32(lanes[m][0], lanes[m][1]), _mm256_hadd_epi32(lanes[m][2], lanes[m][3]));
-    __m128i total = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-    __m256i *sum = (__m256i *)(sums + m * WIDE_ROWS);
-    _mm256_store_si256(sum, _mm256_add_epi64(_mm256_load_si256(sum), _mm256_cvtepi32_epi64(total)));
-  }
-}
-
-/// Many activations: four weight rows are widened to 16 bits once and meet all rows of activations.
-static void wide_rows_avx2(const TuskMatmulI16 *p, size_t m0, size_t m1, size_t n) {
-  _Alignas(64) int16_t wide[WIDE_ROWS * WIDE_K];
-  _Alignas(64) int64_t sums[WIDE_M * WIDE_ROWS];
-  memset(sums, 0, sizeof sums);
-  for (size_t k = 0; k < p->K; k += WIDE_K) {
-    size_t count = p->K - k < WIDE_K ? (p->K - k + 31) / 32 * 32 : WIDE_K;
-    for (size_t row = 0; row < WIDE_ROWS; row++) {
-      const int8_t *w = p->weights + (n + row) * p->weightsStride + k;
-      for (size_t i = 0; i < count; i += 16) {
-        __m256i v = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(w + i)));
-        _mm256_store_si256((__m256i *)(wide + i * WIDE_ROWS + row * 16), v);
-      }
-    }
-    size_t m = m0;
-    for (; m + 2 <= m1; m += 2) {
-      const int16_t *a = p->codes + m * p->codesStride + k;
-      wide_tile_avx2(a, p->codesStride, wide, count, sums + (m - m0) * WIDE_ROWS, 2);
-    }
-    if (m < m1) {
-      const int16_t *a = p->codes + m * p->codesStride + k;
-      wide_tile_avx2(a, p->codesStride, wide, count, sums + (m - m0) * WIDE_ROWS, 1);
-    }
-  }
-  for (size_t m = m0; m < m1; m++) {
-    for (size_t row = 0; row < WIDE_ROWS; row++) finish(p, m, n + row, sums[(m - m0) * WIDE_ROWS + row]);
-  }
-}
-
-static void matmul_f32_i16_i8_avx2(const TuskMatmulI16 *p, size_t n0, size_t n1) {
-  size_t n = n0;
-  if (p->M > 8) {
-    for (; n + WIDE_ROWS <= n1; n += WIDE_ROWS) {
-      for (size_t m = 0; m < p->M; m += WIDE_M) wide_rows_avx2(p, m, p->M - m < WIDE_M ? p->M : m + WIDE_M, n);
-    }
-  }
-  for (; n < n1; n++) {
-    size_t m = 0;
-    for (; m + 8 <= p->M; m += 8) row_avx2(p, m, n, 8);
-    for (; m + 4 <= p->M; m += 4) row_avx2(p, m, n, 4);
-    for (; m + 2 <= p->M; m += 2) row_avx2(p, m, n, 2);
-    for (; m < p->M; m++) row_avx2(p, m, n, 1);
-  }
-}
-
-static uint64_t read_probe_avx2(const void *buffer, size_t bytes) {
-  const char *next = buffer;
-  __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
-  for (size_t i = 0; i + 256 <= bytes; i += 256) {
-    for (size_t line = 0; line < 256; line += 64) {
-      for (size_t half = 0; half < 64; half += 32) {
-        __m256i v = _mm256_load_si256((const __m256i *)(next + i + line + half));
-        sums[line / 64] = _mm256_add_epi64(sums[line / 64], v);
-      }
-    }
-  }
-  __m256i sum = _mm256_add_epi64(_mm256_add_epi64(sums[0], sums[1]), _mm256_add_epi64(sums[2], sums[3]));
-  uint64_t lanes[4];
-  memcpy(lanes, &sum, sizeof lanes);
-  return lanes[0] + lanes[1] + lanes[2] + lanes[3];
-}
+#include "matmul_256.h"
 
 /// maddubs, madd, add on registers, 12 chains: what an int8 engine without signs to mind could reach at most.
 static uint64_t multiply_add_probe_avx2(size_t rounds) {

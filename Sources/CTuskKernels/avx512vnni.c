@@ -11,80 +11,109 @@
 #define ISA(name) name##_avx512vnni
 #include "lanes/all.h"
 
-/// Activations as the instruction wants them: a + 128, in 1...255. With w in [-127, 127] the sum over k of (a + 128) w is the
-/// wanted sum plus 128 * weightSums[n]; both wrap modulo 2^32 and their difference does not, since it obeys the bound on K.
-INLINE __m512i load_offset_avx512vnni(const int8_t *a) {
-  return _mm512_xor_si512(_mm512_load_si512(a), _mm512_set1_epi8((char)0x80));
+INLINE __m512i widen_avx512vnni(const int8_t *w) {
+  return _mm512_cvtepi8_epi16(_mm256_load_si256((const __m256i *)w));
 }
 
-INLINE int32_t remove_offset_avx512vnni(const TuskMatmulI8 *p, size_t n, int32_t sum) {
-  return (int32_t)((uint32_t)sum - 128u * (uint32_t)p->weightSums[n]);
-}
-
-/// Few activations: one weight row against MT rows of codes, so that the weights are one linear stream; software prefetch
-/// and further streams measured slower.
-INLINE void row_avx512vnni(const TuskMatmulI8 *p, size_t m0, size_t n, const int MT) {
-  const int8_t *w = p->weights + n * p->weightsStride;
-  const int8_t *a = p->codes + m0 * p->codesStride;
-  __m512i sums[8];
-  for (int m = 0; m < MT; m++) sums[m] = _mm512_setzero_si512();
-  for (size_t k = 0; k < p->K; k += 64) {
-    __m512i wk = _mm512_load_si512(w + k);
+/// The sums of MT activation rows with one weight row over `count` (a multiple of 64) columns, at most a block: a pair
+/// of products is at most 2 * 2047 * 127 < 2^20, the instruction does not saturate, and the sum of all lanes is bounded
+/// by TUSK_MATMUL_BLOCK_K.
+INLINE void row_block_avx512vnni(const int16_t *a, size_t aStride, const int8_t *w, size_t count, int64_t *totals,
+                                 const int MT) {
+  __m512i sums[8][2];
+  for (int m = 0; m < MT; m++) sums[m][0] = sums[m][1] = _mm512_setzero_si512();
+  for (size_t k = 0; k < count; k += 64) {
+    __m512i low = widen_avx512vnni(w + k), high = widen_avx512vnni(w + k + 32);
     for (int m = 0; m < MT; m++) {
-      sums[m] = _mm512_dpbusd_epi32(sums[m], load_offset_avx512vnni(a + (size_t)m * p->codesStride + k), wk);
+      const int16_t *am = a + (size_t)m * aStride + k;
+      sums[m][0] = _mm512_dpwssd_epi32(sums[m][0], low, _mm512_load_si512(am));
+      sums[m][1] = _mm512_dpwssd_epi32(sums[m][1], high, _mm512_load_si512(am + 32));
     }
   }
-  for (int m = 0; m < MT; m++) {
-    finish(p, m0 + (size_t)m, n, remove_offset_avx512vnni(p, n, _mm512_reduce_add_epi32(sums[m])));
-  }
+  for (int m = 0; m < MT; m++) totals[m] += _mm512_reduce_add_epi32(_mm512_add_epi32(sums[m][0], sums[m][1]));
 }
 
-enum { TILE = 4 };
+/// Few activations: one weight row against MT rows of codes, so that the weights are one linear stream; software
+/// prefetch and further streams measured slower.
+INLINE void row_avx512vnni(const TuskMatmulI16 *p, size_t m0, size_t n, const int MT) {
+  int64_t totals[8] = {0};
+  for (size_t k = 0; k < p->K; k += TUSK_MATMUL_BLOCK_K) {
+    size_t count = p->K - k < TUSK_MATMUL_BLOCK_K ? p->K - k : TUSK_MATMUL_BLOCK_K;
+    const int8_t *w = p->weights + n * p->weightsStride + k;
+    row_block_avx512vnni(p->codes + m0 * p->codesStride + k, p->codesStride, w, count, totals, MT);
+  }
+  for (int m = 0; m < MT; m++) finish(p, m0 + (size_t)m, n, totals[m]);
+}
+
+enum { WIDE_ROWS = 4, WIDE_K = 1024, WIDE_M = 64 };
 
 /// The sums of the lanes of four registers.
-INLINE __m128i sum_four_avx512vnni(const __m512i v[TILE]) {
-  __m256i half[TILE];
-  for (int i = 0; i < TILE; i++) {
+INLINE __m128i sum_four_avx512vnni(const __m512i v[WIDE_ROWS]) {
+  __m256i half[WIDE_ROWS];
+  for (int i = 0; i < WIDE_ROWS; i++) {
     half[i] = _mm256_add_epi32(_mm512_castsi512_si256(v[i]), _mm512_extracti64x4_epi64(v[i], 1));
   }
   __m256i x = _mm256_hadd_epi32(_mm256_hadd_epi32(half[0], half[1]), _mm256_hadd_epi32(half[2], half[3]));
   return _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
 }
 
-/// `finish` for four neighbours of a row: the same operations in the same order.
-INLINE void finish_four_avx512vnni(const TuskMatmulI8 *p, size_t m, size_t n, __m128i sums) {
-  __m128i offset = _mm_slli_epi32(_mm_loadu_si128((const __m128i *)(p->weightSums + n)), 7);
-  __m128 scales = _mm_mul_ps(_mm_set1_ps(p->activationScales[m]), _mm_loadu_ps(p->weightScales + n));
-  __m128 y = _mm_mul_ps(_mm_cvtepi32_ps(_mm_sub_epi32(sums, offset)), scales);
-  if (p->bias) y = _mm_add_ps(y, _mm_loadu_ps(p->bias + n));
-  _mm_storeu_ps(p->y + m * p->yStride + n, y);
-}
-
-/// MT x TILE dot products in registers.
-INLINE void tile_avx512vnni(const TuskMatmulI8 *p, size_t m0, size_t n0, const int MT) {
-  const int8_t *a = p->codes + m0 * p->codesStride, *w = p->weights + n0 * p->weightsStride;
-  __m512i sums[TILE][TILE];
+/// Adds the products of MT activation rows and WIDE_ROWS widened weight rows over `count` (a multiple of 32) columns.
+/// sums [MT, WIDE_ROWS].
+INLINE void wide_tile_avx512vnni(const int16_t *a, size_t aStride, const int16_t *w, size_t count, int64_t *sums,
+                                 const int MT) {
+  __m512i lanes[4][WIDE_ROWS];
   for (int m = 0; m < MT; m++) {
-    for (int n = 0; n < TILE; n++) sums[m][n] = _mm512_setzero_si512();
+    for (int n = 0; n < WIDE_ROWS; n++) lanes[m][n] = _mm512_setzero_si512();
   }
-  for (size_t k = 0; k < p->K; k += 64) {
-    __m512i wk[TILE];
-    for (int n = 0; n < TILE; n++) wk[n] = _mm512_load_si512(w + (size_t)n * p->weightsStride + k);
+  for (size_t k = 0; k < count; k += 32) {
+    __m512i wk[WIDE_ROWS];
+    for (int n = 0; n < WIDE_ROWS; n++) wk[n] = _mm512_load_si512(w + k * WIDE_ROWS + (size_t)n * 32);
     for (int m = 0; m < MT; m++) {
-      __m512i am = load_offset_avx512vnni(a + (size_t)m * p->codesStride + k);
-      for (int n = 0; n < TILE; n++) sums[m][n] = _mm512_dpbusd_epi32(sums[m][n], am, wk[n]);
+      __m512i am = _mm512_load_si512(a + (size_t)m * aStride + k);
+      for (int n = 0; n < WIDE_ROWS; n++) lanes[m][n] = _mm512_dpwssd_epi32(lanes[m][n], am, wk[n]);
     }
   }
-  for (int m = 0; m < MT; m++) finish_four_avx512vnni(p, m0 + (size_t)m, n0, sum_four_avx512vnni(sums[m]));
+  for (int m = 0; m < MT; m++) {
+    __m256i *sum = (__m256i *)(sums + m * WIDE_ROWS);
+    __m256i total = _mm256_cvtepi32_epi64(sum_four_avx512vnni(lanes[m]));
+    _mm256_store_si256(sum, _mm256_add_epi64(_mm256_load_si256(sum), total));
+  }
 }
 
-static void matmul_f32_i8_i8_avx512vnni(const TuskMatmulI8 *p, size_t n0, size_t n1) {
+/// Many activations: four weight rows are widened to 16 bits once and meet all rows of activations.
+static void wide_rows_avx512vnni(const TuskMatmulI16 *p, size_t m0, size_t m1, size_t n) {
+  _Alignas(64) int16_t wide[WIDE_ROWS * WIDE_K];
+  _Alignas(64) int64_t sums[WIDE_M * WIDE_ROWS];
+  __builtin_memset(sums, 0, sizeof sums);
+  for (size_t k = 0; k < p->K; k += WIDE_K) {
+    size_t count = p->K - k < WIDE_K ? (p->K - k + 31) / 32 * 32 : WIDE_K;
+    for (size_t row = 0; row < WIDE_ROWS; row++) {
+      const int8_t *w = p->weights + (n + row) * p->weightsStride + k;
+      for (size_t i = 0; i < count; i += 32) {
+        _mm512_store_si512(wide + i * WIDE_ROWS + row * 32, widen_avx512vnni(w + i));
+      }
+    }
+    const int16_t *a = p->codes + k;
+    size_t m = m0;
+    for (; m + 4 <= m1; m += 4) {
+      wide_tile_avx512vnni(a + m * p->codesStride, p->codesStride, wide, count, sums + (m - m0) * WIDE_ROWS, 4);
+    }
+    for (; m < m1; m++) {
+      wide_tile_avx512vnni(a + m * p->codesStride, p->codesStride, wide, count, sums + (m - m0) * WIDE_ROWS, 1);
+    }
+  }
+  for (size_t m = m0; m < m1; m++) {
+    for (size_t row = 0; row < WIDE_ROWS; row++) finish(p, m, n + row, sums[(m - m0) * WIDE_ROWS + row]);
+  }
+}
+
+static void matmul_f32_i16_i8_avx512vnni(const TuskMatmulI16 *p, size_t n0, size_t n1) {
   size_t n = n0;
   if (p->M > 8) {
-    for (; n + TILE <= n1; n += TILE) {
-      size_t m = 0;
-      for (; m + TILE <= p->M; m += TILE) tile_avx512vnni(p, m, n, TILE);
-      for (; m < p->M; m++) tile_avx512vnni(p, m, n, 1);
+    for (; n + WIDE_ROWS <= n1; n += WIDE_ROWS) {
+      for (size_t m = 0; m < p->M; m += WIDE_M) {
+        wide_rows_avx512vnni(p, m, p->M - m < WIDE_M ? p->M : m + WIDE_M, n);
+      }
     }
   }
   for (; n < n1; n++) {
@@ -108,6 +137,7 @@ static uint64_t read_probe_avx512vnni(const void *buffer, size_t bytes) {
   return (uint64_t)_mm512_reduce_add_epi64(sum);
 }
 
+/// The 8-bit form of the instruction on registers, 12 chains: twice the multiply-adds of the 16-bit form.
 static uint64_t multiply_add_probe_avx512vnni(size_t rounds) {
   __m512i sums[12], a = _mm512_set1_epi8(3), w = _mm512_set1_epi8(5);
   for (int i = 0; i < 12; i++) sums[i] = _mm512_setzero_si512();

@@ -1,7 +1,6 @@
 #include "tables.h"
 
 #include <stdatomic.h>
-#include <string.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -64,8 +63,8 @@ static const Candidate candidates[] = {
 
 enum { CANDIDATE_COUNT = sizeof candidates / sizeof candidates[0] };
 
-/// What the self-check of each candidate found: 0 not run, 1 agrees with portable, 2 differs. Threads that race write the
-/// same value.
+/// What the self-check of each candidate found: 0 not run, 1 agrees with portable, 2 differs. Threads that race write
+/// the same value.
 static atomic_int verdicts[CANDIDATE_COUNT];
 
 static bool is_proven(int index) {
@@ -84,7 +83,7 @@ const TuskKernels *tusk_kernels_select(const char *cap, TuskSelection *selection
   if (cap != NULL && cap[0] != 0) {
     found.unknownName = true;
     for (int i = 0; i < CANDIDATE_COUNT; i++) {
-      if (strcmp(cap, candidates[i].kernels->name) != 0) continue;
+      if (__builtin_strcmp(cap, candidates[i].kernels->name) != 0) continue;
       highest = i;
       found.unknownName = false;
     }

@@ -36,8 +36,8 @@ static uint64_t read_probe_portable(const void *buffer, size_t bytes) {
 static uint64_t multiply_add_probe_portable(size_t rounds) {
   int16_t a[256];
   int8_t w[256];
-  memset(a, 3, sizeof a);
-  memset(w, 5, sizeof w);
+  __builtin_memset(a, 3, sizeof a);
+  __builtin_memset(w, 5, sizeof w);
   int64_t sink = 0;
   for (size_t i = 0; i < rounds; i++) {
     __asm__ volatile("" : : "r"(a), "r"(w) : "memory");

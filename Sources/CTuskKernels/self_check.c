@@ -1,7 +1,5 @@
 #include "tables.h"
 
-#include <string.h>
-
 /// Sizes that leave a tail in every tile: M, N and K are multiples of nothing.
 enum { CHECK_M = 13, CHECK_N = 11, CHECK_K = 199, CHECK_STRIDE = 256, CHECK_D = 20 };
 
@@ -16,7 +14,7 @@ static void fill_floats(float *x, size_t n, uint32_t *state) {
 }
 
 static void fill_weights(int8_t *codes, size_t rows, uint32_t *state) {
-  memset(codes, 0, rows * CHECK_STRIDE);
+  __builtin_memset(codes, 0, rows * CHECK_STRIDE);
   for (size_t r = 0; r < rows; r++) {
     for (size_t k = 0; k < CHECK_K; k++) {
       // The last row is all -127: the largest sums.
@@ -26,7 +24,7 @@ static void fill_weights(int8_t *codes, size_t rows, uint32_t *state) {
   }
 }
 
-static bool same(const void *a, const void *b, size_t bytes) { return memcmp(a, b, bytes) == 0; }
+static bool same(const void *a, const void *b, size_t bytes) { return __builtin_memcmp(a, b, bytes) == 0; }
 
 static bool integers_agree(const TuskKernels *candidate, const TuskKernels *reference) {
   _Alignas(64) int16_t codes[2][CHECK_M * CHECK_STRIDE];
@@ -45,7 +43,7 @@ static bool integers_agree(const TuskKernels *candidate, const TuskKernels *refe
   for (size_t k = 0; k < CHECK_K; k++) codes[0][k] = k % 2 == 0 ? TUSK_ACTIVATION_LIMIT : -TUSK_ACTIVATION_LIMIT;
   const size_t counts[] = {1, 3, CHECK_M};
   for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
-    memset(y, 0, sizeof y);
+    __builtin_memset(y, 0, sizeof y);
     for (int i = 0; i < 2; i++) {
       TuskMatmulI16 product = {.codes = codes[0],
                               .codesStride = CHECK_STRIDE,
@@ -74,7 +72,7 @@ static bool floats_agree(const TuskKernels *candidate, const TuskKernels *refere
   fill_floats(keys, CHECK_K * CHECK_D, &state);
   if (tusk_attention_scratch_floats(CHECK_D) > sizeof scratch / sizeof scratch[0]) return false;
   const TuskKernels *both[2] = {candidate, reference};
-  memset(y, 0, sizeof y);
+  __builtin_memset(y, 0, sizeof y);
   for (int i = 0; i < 2; i++) {
     TuskMatmulF32 product = {x, CHECK_D, CHECK_M, keys, CHECK_D, CHECK_D, NULL, y[i], CHECK_M};
     both[i]->matmul_f32_f32_f32(&product, 0, CHECK_M);

@@ -75,8 +75,8 @@ static void leave(tusk_pool *pool) {
   }
 }
 
-/// Returns the generation after `seen`: spins, then sleeps. A run bumps the generation before it looks for sleepers, and a
-/// worker counts itself as a sleeper before it looks at the generation, so one of the two sees the other.
+/// Returns the generation after `seen`: spins, then sleeps. A run bumps the generation before it looks for sleepers,
+/// and a worker counts itself as a sleeper before it looks at the generation, so one of the two sees the other.
 static unsigned await_work(tusk_pool *pool, unsigned seen) {
   for (int i = 0; i < SPIN_ROUNDS; i++) {
     unsigned now = atomic_load_explicit(&pool->generation, memory_order_acquire);

@@ -4,8 +4,8 @@ import Testing
 /// A product with all its operands, so that kernels can be run on it one after another.
 private struct Product {
   let rows: Int, outputs: Int, depth: Int
-  let codes: CodeRows, weights: CodeRows
-  var activationScales: [Float], weightScales: [Float], sums: [Int32]
+  let codes: CodeRows<Int16>, weights: CodeRows<Int8>
+  var activationScales: [Float], weightScales: [Float]
   var bias: [Float]?
 
   init(rows: Int, outputs: Int, depth: Int, seed: UInt64, extraStride: Int = 0, bias withBias: Bool = false) {
@@ -13,13 +13,9 @@ private struct Product {
     var random = Random(seed)
     codes = CodeRows(rows: rows, columns: depth, extraStride: extraStride)
     weights = CodeRows(rows: outputs, columns: depth, extraStride: extraStride)
-    sums = [Int32](repeating: 0, count: outputs)
-    for m in 0..<rows { for k in 0..<depth { codes[m, k] = Int8(random.integer(-127...127)) } }
+    for m in 0..<rows { for k in 0..<depth { codes[m, k] = Int16(random.integer(-2047...2047)) } }
     for n in 0..<outputs {
-      for k in 0..<depth {
-        weights[n, k] = Int8(random.integer(-127...127))
-        sums[n] += Int32(weights[n, k])
-      }
+      for k in 0..<depth { weights[n, k] = Int8(random.integer(-127...127)) }
     }
     activationScales = random.floats(rows)
     weightScales = random.floats(outputs)
@@ -30,14 +26,14 @@ private struct Product {
     let part = part ?? 0..<rows
     let y = Stored([Float](repeating: -7, count: part.count * outputs))
     let (activation, weight) = (Stored(activationScales), Stored(weightScales))
-    let (storedSums, storedBias) = (Stored(sums, filler: 0), Stored(bias ?? []))
-    var product = TuskMatmulI8(
+    let storedBias = Stored(bias ?? [])
+    var product = TuskMatmulI16(
       codes: codes.base + part.lowerBound * codes.stride, codesStride: codes.stride,
       activationScales: activation.base + part.lowerBound, M: part.count, weights: weights.base,
-      weightsStride: weights.stride, weightScales: weight.base, weightSums: storedSums.base, K: depth,
+      weightsStride: weights.stride, weightScales: weight.base, K: depth,
       bias: bias == nil ? nil : UnsafePointer(storedBias.base), y: y.base, yStride: outputs)
-    return withExtendedLifetime((activation, weight, storedSums, storedBias)) {
-      kernels.pointee.matmul_f32_i8_i8(&product, columns?.lowerBound ?? 0, columns?.upperBound ?? outputs)
+    return withExtendedLifetime((activation, weight, storedBias)) {
+      kernels.pointee.matmul_f32_i16_i8(&product, columns?.lowerBound ?? 0, columns?.upperBound ?? outputs)
       return y.array(part.count * outputs)
     }
   }
@@ -57,7 +53,7 @@ private struct Product {
   }
 }
 
-@Suite struct MatmulI8Tests {
+@Suite struct MatmulI16Tests {
   @Test(arguments: straddlingLengths)
   func isExactForEveryK(depth: Int) {
     for (rows, bias) in [(1, false), (3, true), (9, false), (13, true)] {
@@ -84,33 +80,34 @@ private struct Product {
     }
   }
 
-  /// Any saturating accumulation shows here: every pair of products is 2 * 127^2.
+  /// Any saturating accumulation shows here: every pair of products is 2 * 2047 * 127.
   @Test func extremeCodesDoNotSaturate() {
-    for (a, w) in [(-127, -127), (127, -127), (-127, 127), (127, 127)] {
+    for (a, w) in [(-2047, -127), (2047, -127), (-2047, 127), (2047, 127)] {
       for rows in [1, 12] {
-        var product = Product(rows: rows, outputs: 6, depth: 3072, seed: 1)
+        let product = Product(rows: rows, outputs: 6, depth: 3072, seed: 1)
         for k in 0..<3072 {
-          for m in 0..<rows { product.codes[m, k] = Int8(a) }
+          for m in 0..<rows { product.codes[m, k] = Int16(a) }
           for n in 0..<6 { product.weights[n, k] = Int8(w) }
         }
-        product.sums = [Int32](repeating: Int32(3072 * w), count: 6)
         let expected = bits(product.expected())
         for kernels in everyKernels { #expect(bits(product.run(kernels)) == expected, "\(nameOf(kernels)) \(a) \(w)") }
       }
     }
   }
 
-  /// The largest sum the contract allows, near 2^31.
-  @Test func largestKDoesNotOverflow() {
-    let depth = Int(TUSK_MATMUL_I8_MAX_K)
-    var product = Product(rows: 9, outputs: 4, depth: depth, seed: 2)
-    for k in 0..<depth {
-      for m in 0..<9 { product.codes[m, k] = 127 }
-      for n in 0..<4 { product.weights[n, k] = n % 2 == 0 ? 127 : -127 }
+  /// Sums beyond 2^31: long rows are carried in 64 bits.
+  @Test func longExtremeRowsDoNotOverflow() {
+    for depth in [Int(TUSK_MATMUL_BLOCK_K), Int(TUSK_MATMUL_BLOCK_K) + 1, 20_000] {
+      for rows in [1, 9] {
+        let product = Product(rows: rows, outputs: 4, depth: depth, seed: 2)
+        for k in 0..<depth {
+          for m in 0..<rows { product.codes[m, k] = 2047 }
+          for n in 0..<4 { product.weights[n, k] = n % 2 == 0 ? 127 : -127 }
+        }
+        let expected = bits(product.expected())
+        for kernels in everyKernels { #expect(bits(product.run(kernels)) == expected, "\(nameOf(kernels)) \(depth)") }
+      }
     }
-    product.sums = (0..<4).map { Int32($0 % 2 == 0 ? 127 * depth : -127 * depth) }
-    let expected = bits(product.expected())
-    for kernels in everyKernels { #expect(bits(product.run(kernels)) == expected, "\(nameOf(kernels))") }
   }
 
   @Test func splitsOfColumnsAndRowsChangeNothing() {

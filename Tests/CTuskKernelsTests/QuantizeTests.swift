@@ -4,11 +4,11 @@ import Testing
 @Suite struct QuantizeTests {
   private func run(
     _ kernels: UnsafePointer<TuskKernels>, _ x: [Float], rowCount: Int, depth: Int
-  ) -> (codes: [[Int8]], scales: [Float]) {
-    let rows = CodeRows(rows: rowCount, columns: depth)
+  ) -> (codes: [[Int16]], scales: [Float]) {
+    let rows = CodeRows<Int16>(rows: rowCount, columns: depth)
     for i in 0..<rowCount * rows.stride { rows.base[i] = 99 }
     var scales = [Float](repeating: -1, count: rowCount)
-    kernels.pointee.quantize_i8_f32(x, depth, rowCount, depth, rows.base, rows.stride, &scales)
+    kernels.pointee.quantize_i16_f32(x, depth, rowCount, depth, rows.base, rows.stride, &scales)
     return ((0..<rowCount).map { m in (0..<rows.stride).map { rows[m, $0] } }, scales)
   }
 
@@ -22,9 +22,9 @@ import Testing
       for m in 0..<rowCount {
         let row = x[m * depth..<(m + 1) * depth]
         let absmax = row.map(abs).max() ?? 0
-        #expect(scales[m] == absmax / 127)
-        let inverse = 127 / absmax
-        let expected = row.map { Int8(max(-127, min(127, ($0 * inverse).rounded(.toNearestOrEven)))) }
+        #expect(scales[m] == absmax / 2047)
+        let inverse = 2047 / absmax
+        let expected = row.map { Int16(max(-2047, min(2047, ($0 * inverse).rounded(.toNearestOrEven)))) }
         #expect(Array(codes[m].prefix(depth)) == expected, "\(nameOf(kernels))")
         #expect(codes[m].dropFirst(depth).allSatisfy { $0 == 0 })
       }
@@ -32,11 +32,11 @@ import Testing
   }
 
   @Test func tiesGoToEven() {
-    let x: [Float] = [127, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, -126.5]
+    let x: [Float] = [2047, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, -126.5, 2045.5]
     for kernels in everyKernels {
       let (codes, scales) = run(kernels, x, rowCount: 1, depth: x.count)
       #expect(scales == [1])
-      #expect(Array(codes[0].prefix(x.count)) == [127, 0, 2, 2, 0, -2, -2, 126, -126])
+      #expect(Array(codes[0].prefix(x.count)) == [2047, 0, 2, 2, 0, -2, -2, 126, -126, 2046])
     }
   }
 
@@ -53,8 +53,8 @@ import Testing
         }
       }
       let (codes, scales) = run(kernels, [-.infinity, 1, .nan, 2, 2, -4], rowCount: 3, depth: 2)
-      #expect(scales[0].isNaN && scales[1].isNaN && scales[2] == Float(4) / 127)
-      #expect(Array(codes[2].prefix(2)) == [64, -127])
+      #expect(scales[0].isNaN && scales[1].isNaN && scales[2] == Float(4) / 2047)
+      #expect(Array(codes[2].prefix(2)) == [1024, -2047])
     }
   }
 

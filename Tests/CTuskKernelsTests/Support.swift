@@ -39,22 +39,22 @@ struct Random {
 }
 
 /// Rows of codes as tusk_matmul.h wants them: 64-byte aligned, padded with zeros.
-final class CodeRows {
-  let base: UnsafeMutablePointer<Int8>
+final class CodeRows<Code: FixedWidthInteger & BitwiseCopyable> {
+  let base: UnsafeMutablePointer<Code>
   let rows: Int
   let stride: Int
 
   init(rows: Int, columns: Int, extraStride: Int = 0) {
     self.rows = rows
     stride = tusk_code_stride(columns) + extraStride
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: max(rows * stride, 64), alignment: 64)
-    raw.initializeMemory(as: UInt8.self, repeating: 0, count: max(rows * stride, 64))
-    base = raw.bindMemory(to: Int8.self, capacity: max(rows * stride, 64))
+    let count = max(rows * stride, 64)
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: count * MemoryLayout<Code>.stride, alignment: 64)
+    base = raw.initializeMemory(as: Code.self, repeating: 0, count: count)
   }
 
   deinit { base.deallocate() }
 
-  subscript(row: Int, column: Int) -> Int8 {
+  subscript(row: Int, column: Int) -> Code {
     get { base[row * stride + column] }
     set { base[row * stride + column] = newValue }
   }

@@ -11,10 +11,10 @@
 ///
 ///     out[i] = sum_j softmax_j(scale * q[i].k[j] + relativeBias[j - (firstQueryIndex + i)]) v[j]
 ///
-/// j runs over the keys that exist, with `causal` only over j <= firstQueryIndex + i. The softmax is online over tiles of
-/// keys (running maximum and sum), so memory does not depend on keyCount. The result of a query depends on that query and
-/// its keys only: not on the tile it came in, not on the ISA. Keys and values must be finite; a query without keys gives
-/// zeros.
+/// j runs over the keys that exist, with `causal` only over j <= firstQueryIndex + i. The softmax is online over tiles
+/// of keys (running maximum and sum), so memory does not depend on keyCount. The result of a query depends on that
+/// query and its keys only: not on the tile it came in, not on the ISA. Keys and values must be finite; a query without
+/// keys gives zeros.
 typedef struct {
   /// [queryCount, dKV], strides in floats.
   const float *queries;

@@ -42,13 +42,13 @@ typedef struct {
   ///
   ///     scale = absmax / 2047,  codes = clamp(roundHalfToEven(x * (2047 / absmax)), -2047, 2047)
   ///
-  /// A row whose absmax is 0, or so small that 2047 / absmax overflows (below 7e-36): scale 0, codes 0. A row with a NaN or
-  /// an infinity: scale NaN, codes 0, so that every product of it is NaN.
+  /// A row whose absmax is 0, or so small that 2047 / absmax overflows (below 7e-36): scale 0, codes 0. A row with a
+  /// NaN or an infinity: scale NaN, codes 0, so that every product of it is NaN.
   void (*quantize_i16_f32)(const float *x, size_t xStride, size_t M, size_t K, int16_t *codes, size_t codesStride,
                            float *scales);
 
-  /// Columns n0 ..< n1 of the product; see TuskMatmulI16. M = 1 streams the weights once at memory speed; larger M reads
-  /// them once per call, too, as long as the activations stay in the second-level cache.
+  /// Columns n0 ..< n1 of the product; see TuskMatmulI16. M = 1 streams the weights once at memory speed; larger M
+  /// reads them once per call, too, as long as the activations stay in the second-level cache.
   void (*matmul_f32_i16_i8)(const TuskMatmulI16 *product, size_t n0, size_t n1);
 
   /// Columns n0 ..< n1 of the product; see TuskMatmulF32.
@@ -61,8 +61,8 @@ typedef struct {
   void (*rmsnorm_f32)(const float *x, size_t xStride, size_t M, size_t D, const float *weight, float epsilon, float *y,
                       size_t yStride);
 
-  /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, row by row. x [M, D], weight and bias [D], y [M, D]; y may
-  /// be x.
+  /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, row by row. x [M, D], weight and bias [D], y [M, D]; y
+  /// may be x.
   void (*layernorm_f32)(const float *x, size_t xStride, size_t M, size_t D, const float *weight, const float *bias,
                         float epsilon, float *y, size_t yStride);
 
@@ -93,11 +93,11 @@ typedef struct {
   /// log(sum(e^x)); -infinity for n = 0.
   float (*logsumexp_f32)(const float *x, size_t n);
 
-  /// Measures: reads every byte of the buffer (64-byte aligned, a multiple of 256 bytes) with the loads of the matmul and
-  /// returns their sum, as fast as this ISA can read.
+  /// Measures: reads every byte of the buffer (64-byte aligned, a multiple of 256 bytes) with the loads of the matmul
+  /// and returns their sum, as fast as this ISA can read.
   uint64_t (*read_probe)(const void *buffer, size_t bytes);
-  /// Measures: 8-bit multiply-adds on registers only, the rate that int8 engines are measured against. Returns how many multiply-adds it did
-  /// (proportional to `rounds`).
+  /// Measures: 8-bit multiply-adds on registers only, the rate that int8 engines are measured against. Returns how many
+  /// multiply-adds it did (proportional to `rounds`).
   uint64_t (*multiply_add_probe)(size_t rounds);
 } TuskKernels;
 
@@ -109,8 +109,8 @@ typedef struct {
   const char *_Nullable failedName;
 } TuskSelection;
 
-/// The best kernels of min(this machine, cap). A NULL or empty cap means no cap; asking for more than the machine has is
-/// harmless. Kernels other than `portable` are proven against it on small vectors before they are first handed out.
+/// The best kernels of min(this machine, cap). A NULL or empty cap means no cap; asking for more than the machine has
+/// is harmless. Kernels other than `portable` are proven against it on small vectors before they are first handed out.
 const TuskKernels *tusk_kernels_select(const char *_Nullable cap, TuskSelection *_Nullable selection);
 
 #pragma clang assume_nonnull end

@@ -6,8 +6,8 @@
 
 #pragma clang assume_nonnull begin
 
-/// y = x H + bias, H = sum_i A_i (x) B_i [in, out], applied from its factors; H itself is never formed. n divides in and
-/// out; H[a*p + k, c*q + j] = sum_i A_i[a, c] * B_i[k, j] with p = in/n, q = out/n.
+/// y = x H + bias, H = sum_i A_i (x) B_i [in, out], applied from its factors; H itself is never formed. n divides in
+/// and out; H[a*p + k, c*q + j] = sum_i A_i[a, c] * B_i[k, j] with p = in/n, q = out/n.
 ///
 /// Low-rank adapters and LoRA are n = 1 with factors, a dense matrix is n = 1 with `full`.
 typedef struct {

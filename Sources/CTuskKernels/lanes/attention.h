@@ -27,8 +27,8 @@ INLINE void ISA(transpose_8x8)(const float *const rows[8], size_t d, float *out,
   }
 }
 
-/// Keys first ..< first + count as columns: out [dKV, KEY_TILE]. Columns behind count up to a multiple of 8 repeat the last
-/// key; their scores are masked.
+/// Keys first ..< first + count as columns: out [dKV, KEY_TILE]. Columns behind count up to a multiple of 8 repeat the
+/// last key; their scores are masked.
 static void ISA(transpose_keys)(const TuskAttention *a, size_t first, size_t count, float *out) {
   for (size_t group = 0; group < count; group += 8) {
     const float *rows[8];
@@ -64,8 +64,8 @@ INLINE void ISA(score_tile)(const TuskAttention *a, size_t query, const float *k
   }
 }
 
-/// Scores of one query over a tile -> weights e^(score - maximum), zero from `visible` on up to a multiple of 8. Updates
-/// the running maximum and sum; returns the factor for what was accumulated before.
+/// Scores of one query over a tile -> weights e^(score - maximum), zero from `visible` on up to a multiple of 8.
+/// Updates the running maximum and sum; returns the factor for what was accumulated before.
 static float ISA(soften)(const TuskAttention *a, size_t queryIndex, size_t firstKey, size_t visible, float *scores,
                          float *maximum, float *sum) {
   const float *bias = a->relativeBias ? a->relativeBias + (ptrdiff_t)firstKey - (ptrdiff_t)queryIndex : NULL;
@@ -96,8 +96,8 @@ static float ISA(soften)(const TuskAttention *a, size_t queryIndex, size_t first
   return factor;
 }
 
-/// out = out * factor + sum_j weight_j v_j for QT queries and CT * 8 columns from column d on: keys in order, whatever the
-/// tile.
+/// out = out * factor + sum_j weight_j v_j for QT queries and CT * 8 columns from column d on: keys in order, whatever
+/// the tile.
 INLINE void ISA(value_tile)(const TuskAttention *a, size_t query, size_t firstKey, size_t count, const float *weights,
                             const float *factors, size_t d, const int QT, const int CT) {
   f32x8 sums[QUERY_GROUP][8];
@@ -174,7 +174,7 @@ static void ISA(attend_f32)(const TuskAttention *a, float *scratch) {
     for (size_t i = 0; i < queries; i++) {
       maxima[i] = -__builtin_inff();
       sums[i] = 0;
-      memset(a->out + (block + i) * a->outStride, 0, a->dKV * sizeof(float));
+      __builtin_memset(a->out + (block + i) * a->outStride, 0, a->dKV * sizeof(float));
     }
     size_t keyEnd = a->keyCount;
     if (a->causal && a->firstQueryIndex + block + queries < keyEnd) keyEnd = a->firstQueryIndex + block + queries;

@@ -15,7 +15,7 @@ static void ISA(kronecker_left)(const TuskKronecker *h, const float *x, float *u
       if (r == 1) {
         u[0] = dot(x + a * p, left, p);
       } else {
-        memset(u, 0, r * sizeof(float));
+        __builtin_memset(u, 0, r * sizeof(float));
         for (size_t k = 0; k < p; k++) ISA(axpy_f32)(u, x[a * p + k], left + k * r, r);
       }
       COUNT(count, p * r);
@@ -26,7 +26,7 @@ static void ISA(kronecker_left)(const TuskKronecker *h, const float *x, float *u
 /// v[i, c, s] = sum_a A_i[a, c] u[i, a, s]
 static void ISA(kronecker_rule)(const TuskKronecker *h, const float *u, float *v, uint64_t *count) {
   size_t n = h->n, r = h->rank;
-  memset(v, 0, n * n * r * sizeof(float));
+  __builtin_memset(v, 0, n * n * r * sizeof(float));
   for (size_t i = 0; i < n; i++, u += n * r, v += n * r) {
     if (h->rule) {
       for (size_t a = 0; a < n; a++) {
@@ -67,15 +67,15 @@ static void ISA(kronecker_full)(const TuskKronecker *h, const float *x, float *y
     const float *full = h->full + i * p * q;
     if (h->rule) {
       for (size_t c = 0; c < n; c++) {
-        memset(mixed, 0, p * sizeof(float));
+        __builtin_memset(mixed, 0, p * sizeof(float));
         for (size_t a = 0; a < n; a++) ISA(axpy_f32)(mixed, h->rule[(i * n + a) * n + c], x + a * p, p);
         for (size_t k = 0; k < p; k++) ISA(axpy_f32)(y + c * q, mixed[k], full + k * q, q);
         COUNT(count, n * p + p * q);
       }
     } else if (h->ruleLeft) {
-      memset(mixed, 0, p * sizeof(float));
+      __builtin_memset(mixed, 0, p * sizeof(float));
       for (size_t a = 0; a < n; a++) ISA(axpy_f32)(mixed, h->ruleLeft[i * n + a], x + a * p, p);
-      memset(product, 0, q * sizeof(float));
+      __builtin_memset(product, 0, q * sizeof(float));
       for (size_t k = 0; k < p; k++) ISA(axpy_f32)(product, mixed[k], full + k * q, q);
       for (size_t c = 0; c < n; c++) ISA(axpy_f32)(y + c * q, h->ruleRight[i * n + c], product, q);
       COUNT(count, n * p + p * q + n * q);
@@ -86,13 +86,13 @@ static void ISA(kronecker_full)(const TuskKronecker *h, const float *x, float *y
   }
 }
 
-static void ISA(kronecker_f32)(const TuskKronecker *h, const float *x, size_t xStride, size_t M, float *y, size_t yStride,
-                               float *scratch, uint64_t *count) {
+static void ISA(kronecker_f32)(const TuskKronecker *h, const float *x, size_t xStride, size_t M, float *y,
+                               size_t yStride, float *scratch, uint64_t *count) {
   for (size_t m = 0; m < M; m++, x += xStride, y += yStride) {
     if (h->bias) {
-      memcpy(y, h->bias, h->out * sizeof(float));
+      __builtin_memcpy(y, h->bias, h->out * sizeof(float));
     } else {
-      memset(y, 0, h->out * sizeof(float));
+      __builtin_memset(y, 0, h->out * sizeof(float));
     }
     if (h->full) {
       ISA(kronecker_full)(h, x, y, scratch, count);

@@ -3,12 +3,13 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
-/// The float kernels are written once, in vectors of 8 lanes that the compiler maps to whatever registers the target has
-/// (two SSE or NEON registers, one AVX register). The files in this folder are included once per ISA, by portable.c,
-/// avx2.c, ...; each defines ISA(name) and the target attribute before. 8 lanes everywhere and no contraction into fused
-/// multiply-adds (FP_CONTRACT OFF in those files) make the results the same bits on every ISA.
+/// The float kernels are written once, in vectors of 8 lanes that the compiler maps to whatever registers the target
+/// has (two SSE or NEON registers, one AVX register). The files in this folder are included once per ISA, by
+/// portable.c, avx2.c, ...; each defines ISA(name) and the target attribute before. 8 lanes everywhere and no
+/// contraction into fused multiply-adds (FP_CONTRACT OFF in those files) make the results the same bits on every ISA.
+/// No C library header is included anywhere, so that freestanding targets compile; its memory functions go by their
+/// builtin names.
 
 typedef float f32x8 __attribute__((ext_vector_type(8)));
 typedef int32_t i32x8 __attribute__((ext_vector_type(8)));
@@ -19,11 +20,11 @@ enum { LANES = 8 };
 
 INLINE f32x8 load(const float *p) {
   f32x8 v;
-  memcpy(&v, p, sizeof v);
+  __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
 
-INLINE void store(float *p, f32x8 v) { memcpy(p, &v, sizeof v); }
+INLINE void store(float *p, f32x8 v) { __builtin_memcpy(p, &v, sizeof v); }
 
 /// The first n < 8 lanes, the rest zero; touches no byte behind them.
 INLINE f32x8 load_part(const float *p, size_t n) {
@@ -64,7 +65,8 @@ INLINE float max_lanes(f32x8 v) {
 
 INLINE float square_root(float x) { return __builtin_elementwise_sqrt(x); }
 
-/// sum of a[k] * b[k]: lane k mod 8, one accumulator, then sum_lanes. The order of every float dot product of the library.
+/// sum of a[k] * b[k]: lane k mod 8, one accumulator, then sum_lanes. The order of every float dot product of the
+/// library.
 INLINE float dot(const float *a, const float *b, size_t n) {
   f32x8 sum = splat(0);
   size_t k = 0;

@@ -71,11 +71,11 @@ INLINE f32x8 tanh_lanes(f32x8 x) {
 /// The natural logarithm of a positive normal number, in double precision, error below 1e-9.
 INLINE double log_of(float x) {
   uint32_t word;
-  memcpy(&word, &x, sizeof word);
+  __builtin_memcpy(&word, &x, sizeof word);
   int exponent = (int)(word >> 23) - 127;
   word = (word & 0x7FFFFF) | 0x3F800000;
   float mantissa;
-  memcpy(&mantissa, &word, sizeof mantissa);
+  __builtin_memcpy(&mantissa, &word, sizeof mantissa);
   double m = mantissa;
   if (m > 1.41421356) {
     m *= 0.5;

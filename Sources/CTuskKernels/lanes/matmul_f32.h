@@ -1,7 +1,7 @@
 #include "lanes.h"
 
-/// An MT x NT tile of dot products in registers. Each output has one accumulator of 8 lanes, so its order of summation is
-/// the same in every tile shape.
+/// An MT x NT tile of dot products in registers. Each output has one accumulator of 8 lanes, so its order of summation
+/// is the same in every tile shape.
 INLINE void ISA(f32_tile)(const TuskMatmulF32 *p, size_t m0, size_t n0, const int MT, const int NT) {
   const float *x[4], *w[4];
   f32x8 sums[4][4];

@@ -39,8 +39,8 @@ static void ISA(rmsnorm_f32)(const float *x, size_t xStride, size_t M, size_t D,
   }
 }
 
-static void ISA(layernorm_f32)(const float *x, size_t xStride, size_t M, size_t D, const float *weight, const float *bias,
-                               float epsilon, float *y, size_t yStride) {
+static void ISA(layernorm_f32)(const float *x, size_t xStride, size_t M, size_t D, const float *weight,
+                               const float *bias, float epsilon, float *y, size_t yStride) {
   for (size_t m = 0; m < M; m++, x += xStride, y += yStride) {
     float mean = ISA(sum)(x, D) / (float)D;
     float factor = 1.0f / square_root(ISA(sum_of_squares)(x, D, mean) / (float)D + epsilon);
