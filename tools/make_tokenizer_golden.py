@@ -41,6 +41,8 @@ VARIANTS: dict[str, dict[str, object]] = {
 }
 
 TEXTS = [
+    # Equal sums: the first candidate wins, and what stands before decides how float32 rounds.
+    "mmmmm", "the mmmmm", "zzz", "a zzz", "the zzzzz", "00000", "1111111 and 22222", "<extra b\u2603bbb", "mmmmmmm mmmmmmm mmmmmmm zzz zzz zzzzz",
     "", " ", "   ", "a", " a", "a ", "the elephant wiggles its trunk", "  leading and   double  spaces  ", "\t\n\r\x0b\x0c",
     "New York", "in New York, NewYork", "elephant! ele eleph <sep>x<sep>", "xxx xxxx xxxxx", "bbb bbbb", "\u2581", "\u2581\u2581a\u2581",
     "a \u2581 b", "a\u2581", "naïve café résumé", "e\u0301 o\u0308 n\u0303 A\u030a q\u0307\u0323 q\u0323\u0307", "e\u0301e\u0301e", "\u0301", "a\u0301\u0301\u0301",
