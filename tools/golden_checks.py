@@ -258,7 +258,7 @@ def check_rejection(case: Case, tusk: Tusk) -> Result:
 
 def check_numpy_units(units: Path) -> Result:
     """The single layers, through the numpy functions the models here are made of."""
-    result = Result("units", "numpy")
+    result = Result("units/numpy", "-")
 
     def load(name: str) -> np.ndarray:
         return np.load(units / f"{name}.npy", allow_pickle=False)
