@@ -48,6 +48,10 @@ let hostTargets: [Target] = [
   .testTarget(
     name: "TuskConversionTests", dependencies: ["TuskConversion", "TuskFormat", "CZlib"], swiftSettings: strict),
   .testTarget(
+    name: "TuskEngineTests",
+    dependencies: ["TuskEngine", "TuskConversion", "TuskFormat", "TuskTokenizer", "CTuskKernels", "CTuskSystem"],
+    swiftSettings: strict),
+  .testTarget(
     name: "TuskCLITests", dependencies: ["tusk", "tusk-nano", "TuskFormat"], exclude: ["Help"], swiftSettings: strict),
 ]
 
