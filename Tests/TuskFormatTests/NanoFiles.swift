@@ -44,7 +44,7 @@ enum NanoFiles {
   }
 
   /// A task with one adapter in the encoder's feed-forward, a shared rule and a norm of its own at the encoder's end.
-  static func taskSection(_ config: BackboneConfig, name: String = "nano") -> [UInt8] {
+  static func taskSection(_ config: BackboneConfig, name: String = "nano", hasNorm: Bool = true) -> [UInt8] {
     var builder = TaskBuilder(config: config, name: Array(name.utf8), vocabularySize: 5, origin: .adapters)
     let rule = builder.addTensor(.rule, TensorShape(2, 2, 2), [1, 2, 3, 4, 5, 6, 7, 8])
     func linear(_ inWidth: Int, _ outWidth: Int) -> Int {
@@ -62,7 +62,9 @@ enum NanoFiles {
       activation: .gelu, inputRule: .subLayer, skipRule: .subLayer, addsStream: true, bottleneckWidth: 2, scaling: 1,
       normEpsilon: 1e-5, down: linear(4, 2), up: linear(2, 4))
     builder.setAdapter(adapter, slot: builder.layout.slot(.encoder, .feedForward, layer: 0))
-    builder.setNorm(builder.addTensor(.taskNorm, TensorShape(4), [1, 1, 1, 2]), slot: builder.layout.encoderEnd)
+    if hasNorm {
+      builder.setNorm(builder.addTensor(.taskNorm, TensorShape(4), [1, 1, 1, 2]), slot: builder.layout.encoderEnd)
+    }
     return builder.sectionBytes()
   }
 
@@ -74,5 +76,13 @@ enum NanoFiles {
     defer { try? FileManager.default.removeItem(atPath: path) }
     try write(path)
     return Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+  }
+}
+
+extension NanoFiles {
+  /// The stored fingerprint of a backbone's bytes.
+  static func fingerprint(_ bytes: [UInt8]) -> UInt64 {
+    let config = PatchedFile(bytes).offset(of: .config)
+    return (0..<8).reduce(0) { $0 | UInt64(bytes[config + $1]) << UInt64(8 * $1) }
   }
 }
