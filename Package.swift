@@ -36,7 +36,7 @@ let hostTargets: [Target] = [
   .executableTarget(
     name: "tusk",
     dependencies: [
-      "TuskConversion", "TuskEngine", "TuskFormat", "TuskTokenizer", "CTuskSystem",
+      "TuskConversion", "TuskEngine", "TuskFormat", "TuskTokenizer", "CTuskKernels", "CTuskSystem",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Logging", package: "swift-log"),
     ],

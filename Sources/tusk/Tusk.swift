@@ -18,7 +18,10 @@ struct Tusk: ParsableCommand {
       data, 66 no such input, 70 internal fault, 74 input or output failed, 75 memory budget cannot be met.
       """,
     version: "0.1.0",
-    subcommands: [Convert.self, BundleTasks.self, Inspect.self, Verify.self, Tokenize.self, Run.self, Logits.self])
+    subcommands: [
+      Convert.self, BundleTasks.self, Inspect.self, Verify.self, Tokenize.self, Run.self, Logits.self, Footprint.self,
+      BenchCommand.self,
+    ])
 }
 
 @main

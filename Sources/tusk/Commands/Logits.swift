@@ -9,7 +9,8 @@ struct Logits: ParsableCommand {
       Encodes the source ids, feeds the decoder ids one by one and writes the logits behind each: float32 [T, V] in \
       NumPy's .npy format, version 1.0. V is the vocabulary of the task.
 
-        tusk logits t5.tusk --task mine.tusk --input-ids 8774,1 --decoder-input-ids 0,37 --output logits.npy
+        tusk logits t5.tusk --task mine.tusk --input-ids 8774,1 -o logits.npy
+        tusk logits t5.tusk --input-ids 8774,1 --decoder-input-ids 0,37 -o l.npy
       """)
 
   @OptionGroup var model: ModelOptions

@@ -8,7 +8,9 @@ extension FileReport {
     if let backbone { lines += backbone.lines + [""] }
     if !tasks.isEmpty { lines += taskLines + [""] }
     lines += sectionLines
-    if let provenance { lines += ["", "provenance: \(provenance.printable)"] }
+    if let provenance {
+      lines += ["", "provenance"] + provenance.split(separator: "\n").map { "  " + String($0).printable }
+    }
     return lines
   }
 

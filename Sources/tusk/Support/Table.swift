@@ -1,8 +1,12 @@
-/// Columns of text, the first aligned left, the others right.
+/// Columns of text: the first aligned left, the others right, remarks behind them left.
 struct Table {
   private var rows: [[String]]
+  private let hasRemarks: Bool
 
-  init(_ titles: String...) { rows = [titles] }
+  init(_ titles: String..., hasRemarks: Bool = false) {
+    rows = [titles]
+    self.hasRemarks = hasRemarks
+  }
 
   mutating func add(_ cells: String...) { rows.append(cells) }
 
@@ -12,7 +16,8 @@ struct Table {
       var line = ""
       for (column, cell) in row.enumerated() {
         let padding = String(repeating: " ", count: widths[column] - cell.count)
-        line += column == 0 ? cell + padding : "  " + padding + cell
+        let isLeft = column == 0 || (hasRemarks && column == row.count - 1)
+        line += (column == 0 ? "" : "  ") + (isLeft ? cell + padding : padding + cell)
       }
       while line.last == " " { line.removeLast() }
       return line
