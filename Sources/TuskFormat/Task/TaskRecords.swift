@@ -80,6 +80,27 @@ public struct TaskAttachment: Equatable, Sendable {
   public var scalingVector: Int?
 
   package static let recordBytes = 64
+
+  public init(
+    activation: Activation, inputRule: InputRule, skipRule: SkipRule, addsStream: Bool, bottleneckWidth: Int,
+    scaling: Float, normEpsilon: Float, down: Int, up: Int, normBeforeWeight: Int? = nil, normBeforeBias: Int? = nil,
+    normAfterWeight: Int? = nil, normAfterBias: Int? = nil, scalingVector: Int? = nil
+  ) {
+    self.activation = activation
+    self.inputRule = inputRule
+    self.skipRule = skipRule
+    self.addsStream = addsStream
+    self.bottleneckWidth = bottleneckWidth
+    self.scaling = scaling
+    self.normEpsilon = normEpsilon
+    self.down = down
+    self.up = up
+    self.normBeforeWeight = normBeforeWeight
+    self.normBeforeBias = normBeforeBias
+    self.normAfterWeight = normAfterWeight
+    self.normAfterBias = normAfterBias
+    self.scalingVector = scalingVector
+  }
 }
 
 /// A Kronecker-sum linear map `y = x H + b`, `H = sum_i A_i (x) B_i`, by the tensors of its factors.
@@ -103,6 +124,23 @@ public struct TaskLinear: Equatable, Sendable {
   public var bias: Int?
 
   package static let recordBytes = 64
+
+  public init(
+    inWidth: Int, outWidth: Int, phmDim: Int, factorRank: Int, rule: Int? = nil, ruleLeft: Int? = nil,
+    ruleRight: Int? = nil, leftFactor: Int? = nil, rightFactor: Int? = nil, full: Int? = nil, bias: Int? = nil
+  ) {
+    self.inWidth = inWidth
+    self.outWidth = outWidth
+    self.phmDim = phmDim
+    self.factorRank = factorRank
+    self.rule = rule
+    self.ruleLeft = ruleLeft
+    self.ruleRight = ruleRight
+    self.leftFactor = leftFactor
+    self.rightFactor = rightFactor
+    self.full = full
+    self.bias = bias
+  }
 }
 
 public enum TaskTensorKind: UInt16, CaseIterable, Sendable {

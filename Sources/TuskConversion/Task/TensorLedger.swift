@@ -1,0 +1,69 @@
+import TuskFormat
+
+/// The tensors of a task's source, each to be taken exactly once; what nobody took is an error.
+struct TensorLedger {
+  let directory: String
+  private let checkpoint: Checkpoint
+  private var tensors: [String: CheckpointTensor]
+
+  /// - Parameter tensors: by the names their dialect gives them, without prefixes.
+  init(_ checkpoint: Checkpoint, _ tensors: [String: CheckpointTensor], directory: String) {
+    self.checkpoint = checkpoint
+    self.tensors = tensors
+    self.directory = directory
+  }
+
+  /// The tensor called `name`, if it is there and was not taken.
+  subscript(name: String) -> CheckpointTensor? { tensors[name] }
+
+  var names: Dictionary<String, CheckpointTensor>.Keys { tensors.keys }
+
+  /// The values of the tensor called `name`, row-major.
+  /// - Throws: `ConversionError` when it is missing, misshapen, or holds a value that is not finite.
+  mutating func take(_ name: String, shape: [Int]) throws(ConversionError) -> [Float] {
+    guard let values = try takeIfPresent(name, shape: shape) else {
+      throw ConversionError(
+        .missingTensor, file: directory, subject: name, "found no such tensor; one of shape \(shape) is required")
+    }
+    return values
+  }
+
+  mutating func takeIfPresent(_ name: String, shape: [Int]) throws(ConversionError) -> [Float]? {
+    guard let tensor = tensors.removeValue(forKey: name) else { return nil }
+    try tensor.require(shape: shape)
+    return try checkpoint.readFinite(tensor)
+  }
+
+  /// Takes a further copy of what is `values`, if it is there.
+  /// - Throws: `.mismatch` when it differs.
+  mutating func takeCopy(_ name: String, shape: [Int], of values: [Float]) throws(ConversionError) {
+    guard let tensor = tensors[name], let copy = try takeIfPresent(name, shape: shape) else { return }
+    guard copy == values else {
+      throw ConversionError(
+        .mismatch, file: tensor.sourceFile, subject: tensor.name,
+        "the tensor differs from the shared one that it must be a copy of")
+    }
+  }
+
+  /// - Throws: `.unknownTensor` naming the first tensor that nobody took.
+  func requireEmpty() throws(ConversionError) {
+    guard let tensor = tensors.min(by: { $0.key < $1.key })?.value else { return }
+    throw ConversionError(
+      .unknownTensor, file: tensor.sourceFile, subject: tensor.name,
+      "found a tensor of shape \(tensor.shape) that this configuration has no place for")
+  }
+}
+
+extension Checkpoint {
+  /// All values of a small tensor.
+  /// - Throws: `.notFinite` naming the element.
+  func readFinite(_ tensor: CheckpointTensor) throws(ConversionError) -> [Float] {
+    let values = try readAll(tensor, maximumElementCount: 1 << 26)
+    if let index = values.withUnsafeBufferPointer({ $0.firstNonFiniteIndex }) {
+      throw ConversionError(
+        .notFinite, file: tensor.sourceFile, subject: tensor.name,
+        "found \(values[index]) in element \(index); weights are finite")
+    }
+    return values
+  }
+}
