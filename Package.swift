@@ -49,8 +49,12 @@ let hostTargets: [Target] = [
     name: "TuskConversionTests", dependencies: ["TuskConversion", "TuskFormat", "CZlib"], swiftSettings: strict),
   .testTarget(
     name: "TuskEngineTests",
-    dependencies: ["TuskEngine", "TuskConversion", "TuskFormat", "TuskTokenizer", "CTuskKernels", "CTuskSystem"],
+    dependencies: [
+      "TuskEngine", "TuskConversion", "TuskFormat", "TuskTokenizer", "CTuskKernels", "CTuskSystem",
+      "CTuskAllocationCounter",
+    ],
     swiftSettings: strict),
+  .target(name: "CTuskAllocationCounter", path: "Tests/CTuskAllocationCounter"),
   .testTarget(
     name: "TuskCLITests", dependencies: ["tusk", "tusk-nano", "TuskFormat"], exclude: ["Help"], swiftSettings: strict),
 ]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A numpy model of the engine's arithmetic, written from formats/tensors.md and the T5 definition, not from the engine.
 
-Weights come from packed files through read_tusk.py. int8 matrices are multiplied as the specification says: 12-bit
+Weights come from packed files through read_tusk.py. int8 matrices are multiplied as the specification says: 14-bit
 activation codes per token, exact integer sums, one float32 step behind them. Everything else is float32. It is slow and
 plain on purpose: a sequence is computed anew for every token, nothing is cached, nothing is fused.
 """
@@ -21,11 +21,11 @@ from tusk_backbone import INT8_ROWS, Tensor
 from tusk_container import FormatError
 from tusk_task import Linear, Task
 
-ACTIVATION_LIMIT = f32(2047)
+ACTIVATION_LIMIT = f32(16383)
 
 
 def activation_codes(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes [T, K] in -2047 ... 2047 and scales [T] of activation rows x [T, K]."""
+    """Codes [T, K] in -16383 ... 16383 and scales [T] of activation rows x [T, K]."""
     largest = np.abs(x).max(axis=1)
     factors = np.divide(ACTIVATION_LIMIT, largest, out=np.zeros_like(largest), where=largest > 0)
     return np.rint(x * factors[:, None]), largest / ACTIVATION_LIMIT

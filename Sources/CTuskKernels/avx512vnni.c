@@ -14,7 +14,7 @@ INLINE __m512i widen_avx512vnni(const int8_t *w) {
 }
 
 /// The sums of MT activation rows with one weight row over `count` (a multiple of 64) columns, at most a block: a pair
-/// of products is at most 2 * 2047 * 127 < 2^20, the instruction does not saturate, and the sum of all lanes is bounded
+/// of products is at most 2 * 16383 * 127 < 2^22, the instruction does not saturate, and the sum of all lanes is bounded
 /// by TUSK_MATMUL_BLOCK_K.
 INLINE void row_block_avx512vnni(const int16_t *a, size_t aStride, const int8_t *w, size_t count, int64_t *totals,
                                  const int MT) {

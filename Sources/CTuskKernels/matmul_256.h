@@ -10,7 +10,7 @@ INLINE int32_t ISA(sum_i32)(__m256i v) {
 }
 
 /// The sums of MT activation rows with one weight row over `count` (a multiple of 32) columns, at most a block: a pair
-/// of products is at most 2 * 2047 * 127 < 2^20, and the sum of all lanes is bounded by TUSK_MATMUL_BLOCK_K.
+/// of products is at most 2 * 16383 * 127 < 2^22, and the sum of all lanes is bounded by TUSK_MATMUL_BLOCK_K.
 INLINE void ISA(row_block)(const int16_t *a, size_t aStride, const int8_t *w, size_t count, int64_t *totals,
                            const int MT) {
   __m256i sums[8];

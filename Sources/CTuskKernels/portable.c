@@ -7,7 +7,7 @@
 #define ISA(name) name##_portable
 #include "lanes/all.h"
 
-/// sum of a[k] * w[k]: |product| <= 2047 * 127, so int32 holds a block of them and int64 all blocks.
+/// sum of a[k] * w[k]: |product| <= 16383 * 127, so int32 holds a block of them and int64 all blocks.
 INLINE int64_t dot_i16_i8_portable(const int16_t *a, const int8_t *w, size_t K) {
   int64_t total = 0;
   for (size_t block = 0; block < K; block += TUSK_MATMUL_BLOCK_K) {

@@ -13,7 +13,7 @@ private struct Product {
     var random = Random(seed)
     codes = CodeRows(rows: rows, columns: depth, extraStride: extraStride)
     weights = CodeRows(rows: outputs, columns: depth, extraStride: extraStride)
-    for m in 0..<rows { for k in 0..<depth { codes[m, k] = Int16(random.integer(-2047...2047)) } }
+    for m in 0..<rows { for k in 0..<depth { codes[m, k] = Int16(random.integer(-16383...16383)) } }
     for n in 0..<outputs {
       for k in 0..<depth { weights[n, k] = Int8(random.integer(-127...127)) }
     }
@@ -80,9 +80,9 @@ private struct Product {
     }
   }
 
-  /// Any saturating accumulation shows here: every pair of products is 2 * 2047 * 127.
+  /// Any saturating accumulation shows here: every pair of products is 2 * 16383 * 127.
   @Test func extremeCodesDoNotSaturate() {
-    for (a, w) in [(-2047, -127), (2047, -127), (-2047, 127), (2047, 127)] {
+    for (a, w) in [(-16383, -127), (16383, -127), (-16383, 127), (16383, 127)] {
       for rows in [1, 12] {
         let product = Product(rows: rows, outputs: 6, depth: 3072, seed: 1)
         for k in 0..<3072 {
@@ -101,7 +101,7 @@ private struct Product {
       for rows in [1, 9] {
         let product = Product(rows: rows, outputs: 4, depth: depth, seed: 2)
         for k in 0..<depth {
-          for m in 0..<rows { product.codes[m, k] = 2047 }
+          for m in 0..<rows { product.codes[m, k] = 16383 }
           for n in 0..<4 { product.weights[n, k] = n % 2 == 0 ? 127 : -127 }
         }
         let expected = bits(product.expected())

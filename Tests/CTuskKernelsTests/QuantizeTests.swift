@@ -22,9 +22,9 @@ import Testing
       for m in 0..<rowCount {
         let row = x[m * depth..<(m + 1) * depth]
         let absmax = row.map(abs).max() ?? 0
-        #expect(scales[m] == absmax / 2047)
-        let inverse = 2047 / absmax
-        let expected = row.map { Int16(max(-2047, min(2047, ($0 * inverse).rounded(.toNearestOrEven)))) }
+        #expect(scales[m] == absmax / 16383)
+        let inverse = 16383 / absmax
+        let expected = row.map { Int16(max(-16383, min(16383, ($0 * inverse).rounded(.toNearestOrEven)))) }
         #expect(Array(codes[m].prefix(depth)) == expected, "\(nameOf(kernels))")
         #expect(codes[m].dropFirst(depth).allSatisfy { $0 == 0 })
       }
@@ -32,11 +32,11 @@ import Testing
   }
 
   @Test func tiesGoToEven() {
-    let x: [Float] = [2047, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, -126.5, 2045.5]
+    let x: [Float] = [16383, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, -126.5, 2045.5]
     for kernels in everyKernels {
       let (codes, scales) = run(kernels, x, rowCount: 1, depth: x.count)
       #expect(scales == [1])
-      #expect(Array(codes[0].prefix(x.count)) == [2047, 0, 2, 2, 0, -2, -2, 126, -126, 2046])
+      #expect(Array(codes[0].prefix(x.count)) == [16383, 0, 2, 2, 0, -2, -2, 126, -126, 2046])
     }
   }
 
@@ -53,8 +53,8 @@ import Testing
         }
       }
       let (codes, scales) = run(kernels, [-.infinity, 1, .nan, 2, 2, -4], rowCount: 3, depth: 2)
-      #expect(scales[0].isNaN && scales[1].isNaN && scales[2] == Float(4) / 2047)
-      #expect(Array(codes[2].prefix(2)) == [1024, -2047])
+      #expect(scales[0].isNaN && scales[1].isNaN && scales[2] == Float(4) / 16383)
+      #expect(Array(codes[2].prefix(2)) == [8192, -16383])
     }
   }
 

@@ -21,6 +21,14 @@ enum GoldenFixtures {
     return try PackedFile(path: path)
   }
 
+  /// The task of the adapter directory `directory`, for `backbone`.
+  static func task(_ directory: String, _ backbone: PackedFile) throws -> TaskSection {
+    let path = temporaryPath()
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try TaskConversion(directory: directory, backbone: backbone, backbonePath: "backbone").write(to: path)
+    return try PackedFile(path: path).task(at: 0)
+  }
+
   static func temporaryPath() -> String {
     FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).tusk").path
   }
@@ -34,6 +42,12 @@ struct GoldenCase: Sendable {
   static let base = [
     GoldenCase(name: "base/t5_v10", backbone: "t5_v10"), GoldenCase(name: "base/t5_v11", backbone: "t5_v11"),
   ]
+  static let tasks = [
+    "t5_v10_compacter", "t5_v10_compacter_factorized_rule", "t5_v10_compacter_legacy_noversion",
+    "t5_v10_compacter_n8_rank2_gelu_new", "t5_v10_compacter_shared_W", "t5_v10_compacter_variants",
+    "t5_v10_compacterpp", "t5_v10_phm_unshared", "t5_v11_compacter", "t5_v11_compacterpp_n12",
+  ].map { GoldenCase(name: "hub/\($0)", backbone: String($0.prefix(6))) }
+
   var path: String { "\(GoldenFixtures.root)/\(name)" }
 
   func array(_ name: String) throws -> NumpyArray { try NumpyArray("\(path)/io/\(name).npy") }
@@ -62,7 +76,7 @@ struct GoldenCase: Sendable {
   /// A pack, with the case's task if it has one.
   func opened(_ weights: WeightEncoding) throws -> (backbone: PackedFile, task: TaskSection?) {
     let file = try GoldenFixtures.backbone(backbone, weights)
-    return (file, nil)
+    return (file, name.hasPrefix("base") ? nil : try GoldenFixtures.task("\(path)/adapter", file))
   }
 }
 

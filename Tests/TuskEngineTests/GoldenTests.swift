@@ -5,7 +5,7 @@ import TuskFormat
 /// Float32 packs against PyTorch: encoder output within 1e-4, logits within 1e-3 (the order of float32 summation differs,
 /// logits reach 30), every greedy and beam sequence equal.
 @Suite struct GoldenTests {
-  @Test(arguments: GoldenCase.base)
+  @Test(arguments: GoldenCase.base + GoldenCase.tasks)
   func float32LogitsEqualPyTorch(golden: GoldenCase) throws {
     let (file, task) = try golden.opened(.float32)
     let mask = try golden.array("attention_mask")
@@ -36,7 +36,7 @@ import TuskFormat
     }
   }
 
-  @Test(arguments: GoldenCase.base)
+  @Test(arguments: GoldenCase.base + GoldenCase.tasks)
   func float32SequencesEqualPyTorch(golden: GoldenCase) throws {
     let (file, task) = try golden.opened(.float32)
     let expected = try golden.expectation()

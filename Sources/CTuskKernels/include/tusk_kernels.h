@@ -40,9 +40,9 @@ typedef struct {
 
   /// Quantizes rows of activations. x [M, K] -> codes [M, K] (rows as in tusk_matmul.h, padding written), scales [M].
   ///
-  ///     scale = absmax / 2047,  codes = clamp(roundHalfToEven(x * (2047 / absmax)), -2047, 2047)
+  ///     scale = absmax / 16383,  codes = clamp(roundHalfToEven(x * (16383 / absmax)), -16383, 16383)
   ///
-  /// A row whose absmax is 0, or so small that 2047 / absmax overflows (below 7e-36): scale 0, codes 0. A row with a
+  /// A row whose absmax is 0, or so small that 16383 / absmax overflows (below 5e-35): scale 0, codes 0. A row with a
   /// NaN or an infinity: scale NaN, codes 0, so that every product of it is NaN.
   void (*quantize_i16_f32)(const float *x, size_t xStride, size_t M, size_t K, int16_t *codes, size_t codesStride,
                            float *scales);

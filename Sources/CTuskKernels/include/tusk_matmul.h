@@ -9,17 +9,17 @@
 /// Codes by which every row is padded, and bytes by which it is aligned: the widest vector register in use.
 #define TUSK_CODE_ALIGNMENT 64
 
-/// Largest code of an activation: 12 bits and a sign. Finer than a weight's 7, so that rounding activations costs
+/// Largest code of an activation: 14 bits and a sign. Finer than a weight's 7, so that rounding activations costs
 /// nothing beside rounding weights, and still exact in 32 bits over long rows.
-#define TUSK_ACTIVATION_LIMIT 2047
+#define TUSK_ACTIVATION_LIMIT 16383
 
-/// Columns whose products an int32 accumulator holds: 2047 * 127 * 8192 < 2^31. Longer rows are summed in blocks of
+/// Columns whose products an int32 accumulator holds: 16383 * 127 * 1024 < 2^31. Longer rows are summed in blocks of
 /// this length, and the blocks in 64 bits.
-#define TUSK_MATMUL_BLOCK_K 8192
+#define TUSK_MATMUL_BLOCK_K 1024
 
-/// y = x W^T + bias with 12-bit activations and int8 weights.
+/// y = x W^T + bias with 14-bit activations and int8 weights.
 ///
-/// Activations are rows of int16 codes in [-2047, 2047], weights rows of int8 codes in [-127, 127]; a row starts on a
+/// Activations are rows of int16 codes in [-16383, 16383], weights rows of int8 codes in [-127, 127]; a row starts on a
 /// multiple of 64 bytes, its stride is a multiple of 64 codes and at least K rounded up to 64, and the codes between K
 /// and that are zero (kernels read them). The integer sum of a row pair is exact for any K (no saturation), then
 ///

@@ -1,0 +1,45 @@
+import TuskEngine
+import TuskFormat
+
+/// Logits of teacher-forced ids, and the encoder's output before them.
+struct ForcedRun: Equatable {
+  var encoderOutput: [Float] = []
+  var logits: [Float] = []
+}
+
+extension Session {
+  convenience init(_ file: PackedFile, _ request: PlanRequest, isaCap: String? = nil) throws {
+    let plan = try MemoryPlan(config: file.config!, request: request)
+    if let isaCap {
+      try self.init(file, plan: plan, isaCap: isaCap)
+    } else {
+      try self.init(file, plan: plan)
+    }
+  }
+
+  func forced(_ source: [Int32], _ target: [Int32]) throws -> ForcedRun {
+    var run = ForcedRun()
+    try source.withUnsafeBufferPointer { try encode($0) }
+    run.encoderOutput = Array(UnsafeBufferPointer(start: encoderOutput, count: source.count * config.dModel))
+    try target.withUnsafeBufferPointer { ids in
+      try teacherForce(ids) { _, logits in run.logits += logits }
+    }
+    return run
+  }
+
+  /// Greedy answers of a whole batch.
+  func answers(_ sources: [[Int32]], maxNewTokens: Int) throws -> [[Int32]] {
+    for (index, ids) in sources.enumerated() { try ids.withUnsafeBufferPointer { try encode($0, source: index) } }
+    var answers = [[Int32]](repeating: [], count: sources.count)
+    try generateGreedily(maxNewTokens: maxNewTokens) { source, id in
+      answers[source].append(id)
+      return true
+    }
+    return answers
+  }
+}
+
+func randomIds(_ count: Int, below limit: Int, seed: UInt64) -> [Int32] {
+  var random = SystemlessRandom(seed: seed)
+  return (0..<count).map { _ in 2 + Int32(random.uniform() * Float(limit - 2)) }
+}
