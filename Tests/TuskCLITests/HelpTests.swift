@@ -6,7 +6,8 @@ import Testing
 @Suite("help")
 struct HelpTests {
   static let commands: [[String]] = [
-    [], ["convert"], ["convert", "backbone"], ["bundle"], ["inspect"], ["verify"], ["tokenize"], ["run"], ["logits"],
+    [], ["convert"], ["convert", "backbone"], ["convert", "task"], ["bundle"], ["inspect"], ["verify"], ["tokenize"],
+    ["run"], ["logits"],
     ["footprint"], ["bench"],
   ]
 

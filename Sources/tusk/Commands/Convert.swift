@@ -10,5 +10,5 @@ struct Convert: ParsableCommand {
         tusk convert backbone ./t5-base --output t5.tusk
         tusk convert task ./my-adapter --backbone t5.tusk --output mine.tusk
       """,
-    subcommands: [ConvertBackbone.self])
+    subcommands: [ConvertBackbone.self, ConvertTask.self])
 }

@@ -11,8 +11,13 @@ enum Interruption {
   static func watch() {
     // Statics are created on first use, which must not happen in the handler.
     _ = isRequested
+    var signals = sigset_t()
+    sigemptyset(&signals)
     for number in [SIGINT, SIGTERM] {
       signal(number) { _ in Interruption.requested.store(true, ordering: .relaxed) }
+      sigaddset(&signals, number)
     }
+    // A parent's thread may have blocked them, and children inherit that.
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
   }
 }
