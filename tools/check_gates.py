@@ -62,6 +62,9 @@ GATES: list[Gate] = [
     Gate("crash-safety", "a converter killed at any moment leaves the old file or the new one",
          "swift build -c release && tools/check_crash_safety.py", last(r"(\d+) (?:kills|moments)", " kills"),
          "50 kills, no broken file"),
+    Gate("conversion-memory", "a T5-base checkpoint is converted in a fixed, small memory, and fast",
+         "swift build -c release && tools/check_conversion_memory.py", last(r"peak (.* MB/s)"),
+         "<= 32 MB private, >= 200 MB/s"),
     Gate("readme", "every command of the README does what it says",
          "tools/check_readme.py", last(r"(\d+) blocks ran", " blocks ran"), "all run"),
 ]

@@ -26,9 +26,14 @@ struct AuthorsTask {
     sites = try Self.sites(ledger, training, config, marker: marker)
     guard let first = sites.first else { throw Self.noAdapter(ledger.directory) }
     let down = first.prefix + marker + "down_sampler."
-    guard let bias = ledger[down + "b"] ?? ledger[down + "bias"], bias.shape.count == 1, bias.elementCount > 0 else {
+    guard let bias = ledger[down + "b"] ?? ledger[down + "bias"] else {
       throw ConversionError(
         .missingTensor, file: ledger.directory, subject: down + "b", "found no bias; the authors' adapters have one")
+    }
+    guard bias.shape.count == 1, (1...1_048_576).contains(bias.elementCount) else {
+      throw ConversionError(
+        .misshapenTensor, file: bias.sourceFile, subject: bias.name,
+        "found shape \(bias.shape); a vector of at most 1048576 numbers is required")
     }
     width = bias.elementCount
     sharesWeights = ledger["W_down_left"] != nil || ledger["W_down"] != nil
@@ -122,10 +127,10 @@ struct AuthorsTask {
         "found neither W_left, W nor weight of an adapter's projection in the shape of a known kind")
     }
     let isFactorized = ledger["phm_rule_left"] != nil || ledger[down + "phm_rule_left"] != nil
-    guard (1...256).contains(weight.shape[0]), weight.shape[1] > 0, weight.shape[2] > 0 else {
+    guard (1...256).contains(weight.shape[0]), (1...65_536).contains(weight.shape[2]) else {
       throw ConversionError(
         .misshapenTensor, file: weight.sourceFile, subject: weight.name,
-        "found shape \(weight.shape); 1 to 256 terms of at least one number are required")
+        "found shape \(weight.shape); 1 to 256 terms of rank 1 to 65536 are required")
     }
     return .kronecker(
       phmDim: weight.shape[0], rank: left == nil ? nil : weight.shape[2], hasFactorizedRule: isFactorized)
