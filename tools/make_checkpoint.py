@@ -37,12 +37,14 @@ import numpy
 PIECE = 1 << 20
 # dModel, dFF, heads, dKV, layers of each stack
 SIZES = {
+    "t5-nano": (8, 16, 2, 4, 1),
     "t5-small": (512, 2048, 8, 64, 6),
     "t5-base": (768, 3072, 12, 64, 12),
     "t5-large": (1024, 4096, 16, 64, 24),
     "t5-3b": (1024, 16384, 32, 128, 24),
 }
 GATED_SIZES = {
+    "t5-nano": (8, 16, 2, 4, 1),
     "t5-small": (512, 1024, 6, 64, 8),
     "t5-base": (768, 2048, 12, 64, 12),
     "t5-large": (1024, 2816, 16, 64, 24),
