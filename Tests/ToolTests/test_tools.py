@@ -76,16 +76,16 @@ class ArithmeticTests(unittest.TestCase):
         error = np.abs(codes * scales[:, None].astype(np.float64) - source)
         self.assertTrue((error <= scales[:, None] * 0.5001).all())
 
-    def test_activations_use_twelve_bits(self) -> None:
+    def test_activations_use_fourteen_bits(self) -> None:
         rows = self.random.normal(size=(5, 300)).astype(np.float32)
         rows[2] = 0
         codes, scales = integer_model.activation_codes(rows)
-        self.assertEqual(float(np.abs(codes).max()), 2047)
+        self.assertEqual(float(np.abs(codes).max()), 16383)
         self.assertEqual(scales[2], 0)
         self.assertTrue((np.abs(codes * scales[:, None].astype(np.float64) - rows) <= scales[:, None] * 0.5001).all())
 
     def test_a_float64_product_of_codes_is_the_exact_integer(self) -> None:
-        left = self.random.integers(-2047, 2048, size=8192 * 8)
+        left = self.random.integers(-16383, 2048, size=8192 * 8)
         right = self.random.integers(-127, 128, size=8192 * 8)
         exact = sum(int(a) * int(b) for a, b in zip(left, right))
         self.assertEqual(int(left.astype(np.float64) @ right.astype(np.float64)), exact)

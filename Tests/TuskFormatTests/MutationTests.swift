@@ -4,12 +4,7 @@ import Testing
 
 /// Damage of any kind gives a typed error or, where only `verify` looks, an open file: never a trap.
 @Suite struct MutationTests {
-  private func bundleBytes() throws -> [UInt8] {
-    let backbone = try NanoFiles.open(NanoFiles.backboneBytes())
-    let section = NanoFiles.taskSection(try #require(backbone.config))
-    let task = try NanoFiles.open(NanoFiles.written { try TaskWriter.write(section, provenance: nil, path: $0) })
-    return try NanoFiles.written { try TaskWriter.writeBundle(backbone, tasks: [task.task(at: 0)], path: $0) }
-  }
+  private func bundleBytes() throws -> [UInt8] { try ExampleFiles.nano() }
 
   @Test func everyTruncationIsRefused() throws {
     let bytes = try bundleBytes()

@@ -131,6 +131,11 @@ struct SectionScan {
     guard isAllowed, isInOrder, entry.ordinal == counts[kind.rank] else {
       throw FormatError(.wrongSectionOrder, at: start, found: UInt64(entry.rawKind))
     }
+    guard kind != .provenance || entry.byteCount <= Container.maximumProvenanceBytes else {
+      throw FormatError(
+        .wrongSectionLength, at: start + 24, found: UInt64(entry.byteCount),
+        required: UInt64(Container.maximumProvenanceBytes))
+    }
     if counts[kind.rank] == 0 { firsts[kind.rank] = position }
     counts[kind.rank] += 1
     lastRank = kind.rank

@@ -7,6 +7,7 @@ package enum Container {
   package static let sectionEntryBytes = 32
   package static let readVersion: UInt16 = 1
   package static let maximumSectionCount: UInt32 = 65_536
+  package static let maximumProvenanceBytes = 65_536
   /// A cache line, and the widest vector register.
   package static let rowAlignment = 64
   /// The page size of the machines Tusk runs on.
