@@ -34,7 +34,8 @@ TENSOR = [
 TASK = [
     ("Q", "fingerprint of the backbone"), ("I", "dModel"), ("I", "layerCount"), ("I", "decoderLayerCount"),
     ("I", "vocabularySize"), ("I", "origin: adapters library"), ("I", "nameBytes"), ("I", "attachmentCount"),
-    ("I", "linearCount"), ("I", "tensorCount"), ("I", "reserved"), ("Q", "sectionBytes"), ("40s", "reserved"),
+    ("I", "linearCount"), ("I", "tensorCount"), ("I", "reserved"), ("Q", "sectionBytes"),
+    ("Q", "backboneParameters"), ("32s", "reserved"),
 ]  # fmt: skip
 SLOT = [("I", "firstAttachment"), ("I", "attachmentCount"), ("I", "normTensor: the backbone's"), ("I", "reserved")]
 ATTACHMENT = [

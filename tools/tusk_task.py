@@ -123,7 +123,8 @@ class TaskReader:
         self.require(1 <= vocabulary <= 16_777_216, 20, f"vocabularySize {vocabulary}")
         self.require(origin in ORIGINS, 24, f"origin {origin}")
         self.require(1 <= name_bytes <= 255, 28, f"nameBytes {name_bytes}")
-        self.require(reserved == 0 and not any(self.bytes[56:TASK_HEADER_BYTES]), 44, "reserved is not zero")
+        self.require(reserved == 0 and not any(self.bytes[64:TASK_HEADER_BYTES]), 44, "reserved is not zero")
+        self.require(any(self.bytes[56:64]), 56, "backboneParameters is 0")
         self.require(section_bytes == len(self.bytes), 48, f"sectionBytes {section_bytes}")
         self.d_model = d_model
         names = slot_names(layers, decoder_layers)

@@ -51,10 +51,10 @@ struct InspectTests {
     #expect(text.contains("3.000 %"))
   }
 
-  @Test func aTaskAloneHasNoShare() throws {
+  @Test func aTaskAloneKnowsItsShare() throws {
     let object = try CommandLineTool.run("inspect", task, "--json").object()
     let tasks = try #require(object["tasks"] as? [[String: Any]])
-    #expect(tasks[0]["percent_of_backbone"] == nil)
+    #expect(tasks[0]["percent_of_backbone"] as? Double == 3)
   }
 
   @Test func aBundleHoldsItsPartsAndGrows() throws {

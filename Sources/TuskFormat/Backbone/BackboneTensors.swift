@@ -9,6 +9,16 @@ extension BackboneConfig {
     sharedCount + layerCount * encoderBlockCount + decoderLayerCount * decoderBlockCount + (hasTiedHead ? 0 : 1)
   }
 
+  /// Numbers in the backbone; a tied head counts once.
+  public var parameterCount: Int {
+    var sum = 0
+    for position in 0..<tensorCount {
+      let spec = tensorSpec(at: position)
+      sum += spec.rows * spec.columns
+    }
+    return sum
+  }
+
   /// Number of `weights` sections: shared, each block, and the head if it is not tied.
   public var groupCount: Int { 1 + layerCount + decoderLayerCount + (hasTiedHead ? 0 : 1) }
 

@@ -76,6 +76,7 @@ public struct TaskBuilder {
     for value in [name.count, attachmentCount, linears.count, tensors.count, 0] { section.append(UInt32(value)) }
     let sectionBytesPosition = section.bytes.count
     section.append(UInt64(0))
+    section.append(UInt64(config.parameterCount))
     section.pad(to: TaskSection.headerBytes)
     section.append(contentsOf: name)
     section.pad(to: section.bytes.count.roundedUp(to: 8))

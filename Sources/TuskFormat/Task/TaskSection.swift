@@ -19,6 +19,8 @@ public struct TaskSection: Sendable {
   public var origin: TaskOrigin { TaskOrigin(rawValue: bytes.load(24))! }
   /// UTF-8.
   public var name: MappedBytes { bytes.slice(Self.headerBytes..<Self.headerBytes + word(28)) }
+  /// Numbers in the backbone the task was made for, a tied head counted once.
+  public var backboneParameterCount: UInt64 { bytes.load(56) }
   public var attachmentCount: Int { word(32) }
   public var linearCount: Int { word(36) }
   public var tensorCount: Int { word(40) }

@@ -53,7 +53,10 @@ extension TaskSection {
       throw FormatError(
         .wrongSectionLength, at: bytes.offset + 48, found: sectionBytes, required: UInt64(bytes.count))
     }
-    try bytes.requireZero(56..<Self.headerBytes)
+    guard backboneParameterCount > 0 else {
+      throw FormatError(.invalidField, at: bytes.offset + 56, found: 0, required: 1)
+    }
+    try bytes.requireZero(64..<Self.headerBytes)
     guard Self.headerBytes + nameBytes <= bytes.count else {
       throw FormatError(
         .wrongTableLength, at: bytes.offset, found: UInt64(bytes.count), required: UInt64(Self.headerBytes + nameBytes))

@@ -32,7 +32,7 @@ struct ConvertTask: ParsableCommand {
   func run() throws {
     try requireDistinct(output: output, inputs: files(in: directory) + [backbone])
     Interruption.watch()
-    let (file, config) = try openBackbone(backbone)
+    let (file, _) = try openBackbone(backbone)
     var progress: ProgressBar?
     do throws(ConversionError) {
       let conversion = try TaskConversion(
@@ -50,10 +50,10 @@ struct ConvertTask: ParsableCommand {
       throw Failure(error)
     }
     let written = try reading(output) { () throws(FormatError) in try PackedFile(path: output) }
-    let task = FileReport.Task(written.task(at: 0), backboneParameters: config.parameterCount)
+    let task = FileReport.Task(written.task(at: 0))
     try StandardOutput.write(
       line: "\(output.printable): \(task.name.printable), \(task.parameters.grouped) parameters, "
-        + String(format: "%.3f %% of the backbone, ", task.percentOfBackbone ?? 0)
+        + String(format: "%.3f %% of the backbone, ", task.percentOfBackbone)
         + "\(written.mapping.count.grouped) bytes")
   }
 }

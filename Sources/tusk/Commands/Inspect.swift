@@ -5,8 +5,8 @@ struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show what a Tusk file holds.",
     discussion: """
-      Prints kind, architecture, tasks with their parameters and sections with their bytes and checksums. For a task \
-      file, name its backbone to see what percentage of it the task adds.
+      Prints kind, architecture, tasks with their parameters and sections with their bytes and checksums. With the \
+      backbone of a task file, also checks that the two fit.
 
         tusk inspect t5.tusk
         tusk inspect sentiment.tusk --backbone t5.tusk --json
@@ -15,7 +15,7 @@ struct Inspect: ParsableCommand {
   @Argument(help: "A backbone, task or bundle.", completion: .file(extensions: ["tusk"]))
   var file: String
 
-  @Option(help: "The backbone of a task file.", completion: .file(extensions: ["tusk"]))
+  @Option(help: "A backbone that the tasks must fit.", completion: .file(extensions: ["tusk"]))
   var backbone: String?
 
   @Flag(help: "Print one JSON object with all sections.")
@@ -29,7 +29,7 @@ struct Inspect: ParsableCommand {
         try reading(file) { () throws(FormatError) in try packed.task(at: position).requireFit(to: config) }
       }
     }
-    let report = FileReport(packed, backbone: config)
+    let report = FileReport(packed)
     if json {
       try StandardOutput.write(json: report)
     } else {

@@ -39,7 +39,7 @@ struct FileReport: Encodable {
     let parameters: Int
     let parametersByKind: TaskParameters
     /// Of the backbone's parameters; nil if the backbone is not known.
-    let percentOfBackbone: Double?
+    let percentOfBackbone: Double
   }
 
   struct Section: Encodable {
@@ -53,8 +53,7 @@ struct FileReport: Encodable {
 }
 
 extension FileReport {
-  /// - Parameter backbone: the backbone of a task file, if it is at hand.
-  init(_ file: PackedFile, backbone known: BackboneConfig?) {
+  init(_ file: PackedFile) {
     kind =
       switch file.kind {
       case .backbone: "backbone"
@@ -63,8 +62,7 @@ extension FileReport {
       }
     bytes = file.mapping.count
     backbone = file.config.map { Backbone($0, hasTokenizer: file.section(.tokenizer) != nil) }
-    let backboneParameters = (file.config ?? known)?.parameterCount
-    tasks = (0..<file.taskCount).map { Task(file.task(at: $0), backboneParameters: backboneParameters) }
+    tasks = (0..<file.taskCount).map { Task(file.task(at: $0)) }
     sections = (0..<file.sectionCount).map { Section(file.section(at: $0)) }
     provenance = file.section(.provenance)?.text
   }
@@ -99,7 +97,7 @@ extension FileReport.Backbone {
 }
 
 extension FileReport.Task {
-  init(_ task: TaskSection, backboneParameters: Int?) {
+  init(_ task: TaskSection) {
     let attachments = (0..<task.attachmentCount).map { task.attachment(at: $0) }
     let linears = (0..<task.linearCount).map { task.linear(at: $0) }
     name = task.nameText
@@ -114,8 +112,7 @@ extension FileReport.Task {
     activations = Set(attachments.map { "\($0.activation.name)" }).sorted()
     parametersByKind = TaskParameters(task)
     parameters = parametersByKind.total
-    let total = parameters
-    percentOfBackbone = backboneParameters.map { 100 * Double(total) / Double($0) }
+    percentOfBackbone = 100 * Double(parameters) / Double(task.backboneParameterCount)
   }
 }
 

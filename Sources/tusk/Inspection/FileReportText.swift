@@ -20,13 +20,10 @@ extension FileReport {
       let parts = task.parametersByKind
       table.add(
         task.name.printable, task.parameters.grouped,
-        task.percentOfBackbone.map { String(format: "%.3f %%", $0) } ?? "?", parts.factors.grouped,
+        String(format: "%.3f %%", task.percentOfBackbone), parts.factors.grouped,
         parts.biases.grouped, parts.norms.grouped, parts.rule.grouped, parts.scaling.grouped, task.bytes.grouped)
     }
     var lines = table.lines
-    if tasks.contains(where: { $0.percentOfBackbone == nil }) {
-      lines.append("(name the backbone with --backbone to see the percentage)")
-    }
     for task in tasks {
       lines += [
         "",

@@ -24,13 +24,3 @@ struct TaskParameters: Encodable {
     }
   }
 }
-
-extension BackboneConfig {
-  /// Numbers in the backbone; a tied head counts once.
-  var parameterCount: Int {
-    (0..<tensorCount).reduce(0) { sum, position in
-      let spec = tensorSpec(at: position)
-      return sum + spec.rows * spec.columns
-    }
-  }
-}
