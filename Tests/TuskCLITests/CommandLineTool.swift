@@ -61,7 +61,7 @@ struct CommandLineTool {
 }
 
 /// A folder that is gone when the last reference to it is.
-final class TemporaryFolder {
+final class TemporaryFolder: Sendable {
   let url: URL
 
   init() throws {

@@ -38,7 +38,7 @@ struct FileReport: Encodable {
     let activations: [String]
     let parameters: Int
     let parametersByKind: TaskParameters
-    /// Of the backbone's parameters; nil if the backbone is not known.
+    /// Parameters in percent of the backbone's.
     let percentOfBackbone: Double
   }
 
