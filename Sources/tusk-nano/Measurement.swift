@@ -25,7 +25,8 @@ struct Measurement {
       session = try Session(model.backbone, plan: plan, isaCap: tusk_isa_from_environment())
     } catch { throw Failure(error) }
     var mappedTasks = 0
-    for task in model.tasks {
+    for position in 0..<model.taskCount {
+      let task = model.task(at: position)
       do throws(FormatError) { try session.setTask(task) } catch { throw Failure(error, path: options.files[0]) }
       mappedTasks += task.bytes.count
     }
@@ -38,7 +39,7 @@ struct Measurement {
     print("majorFaults", use.majorFaults)
     print("mappedBackbone", UInt64(model.backbone.mapping.count))
     print("mappedTasks", UInt64(mappedTasks))
-    print("mountedTasks", UInt64(model.tasks.count))
+    print("mountedTasks", UInt64(model.taskCount))
     print("tileTokens", UInt64(plan.tileTokens))
     for category in MemoryCategory.allCases where category.isPrivate {
       print(category.name, UInt64(plan.bytes(category)))

@@ -35,7 +35,7 @@ func main(argc: Int32, argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>)
 struct Model {
   let backbone: PackedFile
   let config: BackboneConfig
-  private let taskFiles: [PackedFile]
+  private let files: [PackedFile]
 
   init(_ paths: [UnsafePointer<CChar>]) throws(Failure) {
     var files: [PackedFile] = []
@@ -45,23 +45,33 @@ struct Model {
     guard let config = files[0].config else { throw Failure(EngineError(.notABackbone)) }
     backbone = files[0]
     self.config = config
-    taskFiles = files
+    self.files = files
   }
 
-  var tasks: [TaskSection] {
-    var tasks: [TaskSection] = []
-    for file in taskFiles {
-      for position in 0..<file.taskCount { tasks.append(file.task(at: position)) }
+  /// Tasks of all files, in their order.
+  var taskCount: Int {
+    var count = 0
+    for file in files { count += file.taskCount }
+    return count
+  }
+
+  func task(at position: Int) -> TaskSection {
+    var rest = position
+    for file in files {
+      if rest < file.taskCount { return file.task(at: rest) }
+      rest -= file.taskCount
     }
-    return tasks
+    preconditionFailure("no such task")
   }
 
   func task(named name: [UInt8]) -> TaskSection? {
-    for task in tasks where task.name.count == name.count {
-      var isEqual = true
-      task.name.withSpan { span in
+    for position in 0..<taskCount {
+      let task = task(at: position)
+      let isEqual = task.name.withSpan { span in
+        guard span.byteCount == name.count else { return false }
         for index in 0..<name.count
-        where unsafe span.unsafeLoad(fromByteOffset: index, as: UInt8.self) != name[index] { isEqual = false }
+        where unsafe span.unsafeLoad(fromByteOffset: index, as: UInt8.self) != name[index] { return false }
+        return true
       }
       if isEqual { return task }
     }
@@ -72,7 +82,7 @@ struct Model {
     var request = PlanRequest(
       sourceTokens: options.sourceTokens, targetTokens: options.maxNewTokens, beams: options.beams,
       threads: options.threads, budgetBytes: options.budgetBytes)
-    for task in tasks { request.reserve(for: task) }
+    for position in 0..<taskCount { request.reserve(for: task(at: position)) }
     do throws(EngineError) { return try MemoryPlan(config: config, request: request) } catch { throw Failure(error) }
   }
 }
@@ -90,7 +100,7 @@ struct Answers {
     do throws(TextError) {
       text = try TextSession(model.backbone, plan: plan, isaCap: tusk_isa_from_environment())
     } catch { throw Failure(error) }
-    try mount(model.tasks.first)
+    try mount(model.taskCount > 0 ? model.task(at: 0) : nil)
   }
 
   func run() throws(Failure) {

@@ -89,7 +89,7 @@ struct BenchCommand: ParsableCommand {
       decodeTokensPerSecondBest: Double(batch * targetTokens) / decodes[0], weightBytesPerStep: weightBytes,
       decodeGbPerSecond: achieved / 1e9, machineReadGbPerSecond: machine / 1e9,
       shareOfReadBandwidth: machine > 0 ? achieved / machine : nil, logitsHash: run.logitsHash.hexadecimal,
-      planned: FootprintReport(model, plan: session.plan, measured: nil).planned)
+      planned: FootprintReport.Planned(model, plan: session.plan, runtimeFloor: session.plan.bytes(.runtimeFloor)))
   }
 }
 

@@ -59,7 +59,7 @@ struct Footprint: ParsableCommand {
       PlanRequest(
         sourceTokens: sourceTokens, targetTokens: targetTokens, beams: beams, threads: self.model.threadCount,
         budgetBytes: self.model.memoryBudget?.bytes))
-    let report = FootprintReport(model, plan: plan, measured: planOnly ? nil : try measure(model))
+    let report = try FootprintReport(model, plan: plan, engine: planOnly ? nil : try measure(model))
     if json {
       try StandardOutput.write(json: report)
     } else {
@@ -74,7 +74,7 @@ struct Footprint: ParsableCommand {
     }
   }
 
-  private func measure(_ model: Model) throws -> FootprintReport.Measured {
+  private func measure(_ model: Model) throws -> (path: String, values: [String: Int]) {
     let process = try EngineProcess(path: engine)
     var arguments = [model.path]
     for path in model.chosen.map(\.path) where !arguments.contains(path) { arguments.append(path) }
@@ -83,6 +83,6 @@ struct Footprint: ParsableCommand {
       "--threads", "\(self.model.threadCount)",
     ]
     if let budget = self.model.memoryBudget { arguments += ["--budget", "\(budget.bytes)"] }
-    return try FootprintReport.Measured(try process.run(arguments), engine: process.program.path)
+    return (process.program.path, try process.run(arguments))
   }
 }

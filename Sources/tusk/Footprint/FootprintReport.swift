@@ -34,21 +34,37 @@ struct FootprintReport: Encodable {
     let engine: String
   }
 
-  init(_ model: Model, plan: MemoryPlan, measured: Measured?) {
-    let taskBytes = model.tasks.reduce(0) { $0 + $1.section.bytes.count }
-    let bundledBytes = (0..<model.file.taskCount).reduce(0) { $0 + model.file.task(at: $1).bytes.count }
+  /// - Parameter engine: the program that was measured and what it printed.
+  init(_ model: Model, plan: MemoryPlan, engine: (path: String, values: [String: Int])?) throws(Failure) {
     sourceTokens = plan.request.sourceTokens
     targetTokens = plan.request.targetTokens
     beams = plan.request.beams
     threads = plan.request.threads
     tileTokens = plan.tileTokens
     tasks = model.tasks.count
-    let backboneBytes = model.file.mapping.count - bundledBytes
-    planned = Planned(
-      mappedBackbone: backboneBytes, mappedTasks: taskBytes, keyValueCache: plan.bytes(.keyValueCache),
-      activations: plan.bytes(.activations), tokenizer: plan.bytes(.tokenizer),
-      runtimeFloor: plan.bytes(.runtimeFloor), mapped: backboneBytes + taskBytes, private: plan.privateBytes)
-    self.measured = measured
+    guard let engine else {
+      planned = Planned(model, plan: plan, runtimeFloor: plan.bytes(.runtimeFloor))
+      measured = nil
+      return
+    }
+    // An Embedded build plans for a lower floor than this program.
+    let floor = engine.values["\(MemoryCategory.runtimeFloor.name)"]
+    planned = Planned(model, plan: plan, runtimeFloor: floor ?? plan.bytes(.runtimeFloor))
+    measured = try Measured(engine.values, engine: engine.path)
+  }
+}
+
+extension FootprintReport.Planned {
+  init(_ model: Model, plan: MemoryPlan, runtimeFloor: Int) {
+    let bundledBytes = (0..<model.file.taskCount).reduce(0) { $0 + model.file.task(at: $1).bytes.count }
+    mappedBackbone = model.file.mapping.count - bundledBytes
+    mappedTasks = model.tasks.reduce(0) { $0 + $1.section.bytes.count }
+    mapped = mappedBackbone + mappedTasks
+    keyValueCache = plan.bytes(.keyValueCache)
+    activations = plan.bytes(.activations)
+    tokenizer = plan.bytes(.tokenizer)
+    self.runtimeFloor = runtimeFloor
+    `private` = keyValueCache + activations + tokenizer + runtimeFloor
   }
 }
 
