@@ -70,7 +70,7 @@ private let activations: [(kind: TuskActivation, exact: @Sendable (Double) -> Do
     }
   }
 
-  @Test func matchPyTorch() throws {
+  @Test func goldenActivationsMatchPyTorch() throws {
     let x = try golden("act_x")
     for (name, kind) in [
       ("gelu", TuskActivationGelu), ("gelu_new", TuskActivationGeluNew), ("relu", TuskActivationRelu),
@@ -180,7 +180,7 @@ private let activations: [(kind: TuskActivation, exact: @Sendable (Double) -> Do
     }
   }
 
-  @Test func matchPyTorch() throws {
+  @Test func goldenNormsMatchPyTorch() throws {
     let x = try golden("rmsnorm_x")
     let weight = try golden("rmsnorm_w").values
     let expected = try golden("rmsnorm_y").values

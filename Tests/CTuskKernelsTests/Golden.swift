@@ -10,9 +10,19 @@ struct GoldenError: Error {
   let path: String
 }
 
+/// The folder of recorded units: that of the package, or the one TUSK_GOLDEN_UNITS names.
+let goldenUnits: URL =
+  ProcessInfo.processInfo.environment["TUSK_GOLDEN_UNITS"].map { URL(filePath: $0) }
+  ?? URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  .appending(path: "Fixtures/golden/units")
+
+/// The recorded layers, phm_0, phm_1, ...
+let goldenLayers: [String] =
+  ((try? FileManager.default.contentsOfDirectory(atPath: goldenUnits.path)) ?? [])
+  .filter { $0.hasPrefix("phm_") && !$0.contains(".") }.sorted()
+
 func golden(_ name: String) throws -> GoldenArray {
-  let file = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .appending(path: "Fixtures/golden/units/\(name).npy")
+  let file = goldenUnits.appending(path: "\(name).npy")
   let data = try Data(contentsOf: file)
   guard data.count > 10, data[6] == 1 else { throw GoldenError(path: file.path) }
   let headerEnd = 10 + Int(data[8]) + Int(data[9]) << 8

@@ -144,9 +144,8 @@ private struct Layer {
     #expect(compacter.formula.scratchFloats == 32)
   }
 
-  @Test(arguments: 0..<8)
-  func matchesTheLibraries(index: Int) throws {
-    let folder = "phm_\(index)"
+  @Test(arguments: goldenLayers)
+  func goldenLayersMatchTheLibraries(folder: String) throws {
     let x = try golden("\(folder)/x")
     let expected = try golden("\(folder)/y")
     let bias = try? golden("\(folder)/b").values
