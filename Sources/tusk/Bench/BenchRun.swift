@@ -40,6 +40,19 @@ struct BenchRun {
     return secondsSince(start)
   }
 
+  /// Seconds to mount another task, and at the end the first again; nil without a task.
+  func switchTask() throws(Failure) -> Double? {
+    guard let first = model.chosen.first else { return nil }
+    let other = model.tasks.first { $0.name != first.name }
+    let pairs = 500
+    let start = tusk_monotonic_nanoseconds()
+    for _ in 0..<pairs {
+      try model.mount(other, on: session)
+      try model.mount(first, on: session)
+    }
+    return secondsSince(start) / Double(2 * pairs)
+  }
+
   /// FNV-1a, 64 bits, of the last logits of every row: equal if and only if the arithmetic was, but for accidents.
   var logitsHash: UInt64 {
     var hash: UInt64 = 14_695_981_039_346_656_037
@@ -77,6 +90,8 @@ struct BenchReport: Encodable {
   let machineReadGbPerSecond: Double
   /// Of the machine's read bandwidth; nil where that could not be measured.
   let shareOfReadBandwidth: Double?
+  /// Nil without a task.
+  let taskSwitchMicroseconds: Double?
   let logitsHash: String
   let planned: FootprintReport.Planned
 }

@@ -65,7 +65,7 @@ struct BenchCommand: ParsableCommand {
         decodes.append(decode)
       }
     }
-    let report = report(model, session, run, loadSeconds: loadSeconds, encodes.sorted(), decodes.sorted())
+    let report = try report(model, session, run, loadSeconds: loadSeconds, encodes.sorted(), decodes.sorted())
     if json {
       try StandardOutput.write(json: report)
     } else {
@@ -75,7 +75,7 @@ struct BenchCommand: ParsableCommand {
 
   private func report(
     _ model: Model, _ session: Session, _ run: BenchRun, loadSeconds: Double, _ encodes: [Double], _ decodes: [Double]
-  ) -> BenchReport {
+  ) throws(Failure) -> BenchReport {
     let kernels = tusk_kernels_select(tusk_isa_from_environment(), nil)
     let machine = ReadBandwidth.measure(kernels: kernels, threads: session.plan.request.threads)
     let weightBytes = model.config.weightBytesPerStep
@@ -88,7 +88,8 @@ struct BenchCommand: ParsableCommand {
       decodeTokensPerSecond: Double(batch * targetTokens) / decodes.median,
       decodeTokensPerSecondBest: Double(batch * targetTokens) / decodes[0], weightBytesPerStep: weightBytes,
       decodeGbPerSecond: achieved / 1e9, machineReadGbPerSecond: machine / 1e9,
-      shareOfReadBandwidth: machine > 0 ? achieved / machine : nil, logitsHash: run.logitsHash.hexadecimal,
+      shareOfReadBandwidth: machine > 0 ? achieved / machine : nil,
+      taskSwitchMicroseconds: try run.switchTask().map { $0 * 1e6 }, logitsHash: run.logitsHash.hexadecimal,
       planned: FootprintReport.Planned(model, plan: session.plan, runtimeFloor: session.plan.bytes(.runtimeFloor)))
   }
 }
@@ -104,7 +105,7 @@ extension BenchReport {
       String(format: "%.1f tokens/s (%.1f)", median, best)
     }
     let share = shareOfReadBandwidth.map { String(format: "%.0f %%", 100 * $0) } ?? "an unknown share"
-    return [
+    let lines = [
       "\(isa), \(threads.counted("thread")), batch \(batch), \(sourceTokens.counted("source token")), "
         + "\(targetTokens.counted("target token"))",
       String(format: "load       %.1f ms", loadMs),
@@ -114,7 +115,8 @@ extension BenchReport {
         + String(format: " of the machine's %.1f GB/s", machineReadGbPerSecond),
       "memory     \(planned.mapped.byteText) mapped, \(planned.private.byteText) private "
         + "(key/value cache \(planned.keyValueCache.byteText), activations \(planned.activations.byteText))",
-      "logits     \(logitsHash)",
     ]
+    let task = taskSwitchMicroseconds.map { [String(format: "switch     %.2f us to another task", $0)] } ?? []
+    return lines + task + ["logits     \(logitsHash)"]
   }
 }
