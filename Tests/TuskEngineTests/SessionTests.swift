@@ -54,6 +54,13 @@ import TuskFormat
     let single = try Session(file, PlanRequest(sourceTokens: 64, targetTokens: 12))
     for (index, ids) in sources.enumerated() {
       try single.setTask(mounted[index])
+      for (session, source) in [(batch, index), (single, 0)] {
+        try ids.withUnsafeBufferPointer { try session.encode($0, source: source) }
+      }
+      let count = ids.count * config.dModel
+      #expect(
+        Array(UnsafeBufferPointer(start: batch.encoderOutput, count: count))
+          == Array(UnsafeBufferPointer(start: single.encoderOutput, count: count)))
       #expect(try single.answers([ids], maxNewTokens: 12)[0] == together[index])
     }
     #expect(Set(together).count > 1, "the sources must differ for this to say anything")
