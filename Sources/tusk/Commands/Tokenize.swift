@@ -34,7 +34,8 @@ struct Tokenize: ParsableCommand {
       } catch { throw Failure(error, path: text.place, sectionOffset: 0) }
       let pieces = ids.map { String(decoding: tokenizer.piece($0), as: UTF8.self) }
       if json {
-        try StandardOutput.write(json: Answer(ids: ids, pieces: pieces))
+        try StandardOutput.write(
+          json: Answer(ids: ids, pieces: pieces, text: String(decoding: tokenizer.decode(ids), as: UTF8.self)))
       } else {
         let numbers = ids.map(String.init).joined(separator: ",")
         try StandardOutput.write(line: numbers + "\t" + pieces.joined(separator: " "))
@@ -45,5 +46,7 @@ struct Tokenize: ParsableCommand {
   struct Answer: Encodable {
     let ids: [Int32]
     let pieces: [String]
+    /// What the ids decode to.
+    let text: String
   }
 }
