@@ -57,6 +57,20 @@ struct BuilderTests {
     #expect(throws: TokenizerBuilderError.self) { try Fixtures.section(files, vocabularySize: needed - 1) }
   }
 
+  @Test func aVocabularyOfSpecialPiecesOnlyIsRefused() throws {
+    func piece(_ text: String, type: UInt8) -> [UInt8] {
+      let body = [0x0A, UInt8(text.utf8.count)] + Array(text.utf8) + [0x15, 0, 0, 0, 0, 0x18, type]
+      return [0x0A, UInt8(body.count)] + body
+    }
+    let specials = piece("<pad>", type: 3) + piece("</s>", type: 3) + piece("<unk>", type: 2)
+    #expect(throws: TokenizerBuilderError.self) {
+      try TokenizerBuilder.section(sentencePieceModel: specials, vocabularySize: 200)
+    }
+    #expect(throws: Never.self) {
+      try TokenizerBuilder.section(sentencePieceModel: specials + piece("a", type: 1), vocabularySize: 200)
+    }
+  }
+
   /// A `tokenizer.json` with the pieces of a recorded vocabulary, as transformers 4 writes it.
   private func tokenizerJSON(_ name: String, normalizer: String?, preTokenizer: String) throws -> [UInt8] {
     let vocabulary = try SentencePieceModel.vocabulary(try Fixtures.model(name))

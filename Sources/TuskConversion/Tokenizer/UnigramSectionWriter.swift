@@ -27,6 +27,9 @@ struct UnigramSectionWriter {
       throw TokenizerBuilderError(subject, "piece \(id) has the score \(piece.score), a finite one required")
     }
     let searched = pieces.indices.filter { pieces[$0].type == .normal || pieces[$0].type == .userDefined }
+    guard !searched.isEmpty else {
+      throw TokenizerBuilderError(subject, "found special pieces only; a piece that texts can be cut into is required")
+    }
     let symbols = pieces.indices.filter { pieces[$0].type == .userDefined }
     let specials = vocabulary.specialTokens.enumerated().map { (pieces[$1.id].text, UInt32($0)) }
 
