@@ -4,18 +4,18 @@ import Testing
 
 /// Damage of any kind gives a typed error or, where only `verify` looks, an open file: never a trap.
 @Suite struct MutationTests {
-  private func bundleBytes() throws -> [UInt8] { try ExampleFiles.nano() }
+  private static let bundles = Result { [try ExampleFiles.nano(), try EncoderFiles.bundleBytes(EncoderFiles.bert)] }
 
-  @Test func everyTruncationIsRefused() throws {
-    let bytes = try bundleBytes()
+  @Test(arguments: 0..<2) func everyTruncationIsRefused(bundle: Int) throws {
+    let bytes = try Self.bundles.get()[bundle]
     for count in 0..<bytes.count {
       #expect(throws: FormatError.self) { try NanoFiles.open(Array(bytes[..<count])) }
     }
     #expect(throws: FormatError.self) { try NanoFiles.open(bytes + [0]) }
   }
 
-  @Test func everyChangedByteIsFoundByOpeningOrVerifying() throws {
-    let bytes = try bundleBytes()
+  @Test(arguments: 0..<2) func everyChangedByteIsFoundByOpeningOrVerifying(bundle: Int) throws {
+    let bytes = try Self.bundles.get()[bundle]
     for position in bytes.indices {
       var changed = bytes
       changed[position] ^= 0x41
@@ -24,13 +24,14 @@ import Testing
   }
 
   /// Behind right checksums the parsers themselves have to hold.
-  @Test func signedDamageNeverTraps() throws {
-    let whole = PatchedFile(try bundleBytes())
+  @Test(arguments: 0..<2) func signedDamageNeverTraps(bundle: Int) throws {
+    let whole = PatchedFile(try Self.bundles.get()[bundle])
     var random = SplitMix64(state: 1)
     let interesting: [UInt32] = [0, 1, 2, 0x7F, 0xFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF]
     var opened = 0
     var refused = 0
-    for start in [0, whole.offset(of: .config), whole.offset(of: .tensorIndex), whole.offset(of: .task)] {
+    let starts = [0] + [SectionKind.config, .tensorIndex, .head, .task].compactMap { whole.place(of: $0) }
+    for start in starts {
       for position in stride(from: start, to: min(start + 1500, whole.bytes.count - 4), by: 2) {
         let value =
           random.next() % 2 == 0 ? interesting[Int(random.next() % 8)] : UInt32(truncatingIfNeeded: random.next())

@@ -15,11 +15,11 @@ enum NanoFiles {
   }
 
   /// The bytes of a backbone whose codes count upwards.
-  static func backboneBytes(_ config: BackboneConfig = config) throws -> [UInt8] {
+  static func backboneBytes(_ config: BackboneConfig = config, head: [UInt8]? = nil) throws -> [UInt8] {
     let path = temporaryPath("nano.tusk")
     defer { try? FileManager.default.removeItem(atPath: path) }
     let writer = try BackboneWriter(
-      path: path, config: config, tokenizer: nil, provenance: Array("made by a test".utf8))
+      path: path, config: config, tokenizer: nil, provenance: Array("made by a test".utf8), head: head)
     while let spec = writer.currentTensor {
       for row in 0..<spec.rows {
         var bytes = [UInt8](repeating: 0, count: spec.rowStrideBytes)
@@ -66,6 +66,11 @@ enum NanoFiles {
       builder.setNorm(builder.addTensor(.taskNorm, TensorShape(4), [1, 1, 1, 2]), slot: builder.layout.encoderEnd)
     }
     return builder.sectionBytes()
+  }
+
+  /// A task that does nothing.
+  static func emptyTask(_ config: BackboneConfig) -> [UInt8] {
+    TaskBuilder(config: config, name: [65], vocabularySize: 5, origin: .adapters).sectionBytes()
   }
 
   static func open(_ bytes: [UInt8]) throws(FormatError) -> PackedFile { try PackedFile(Mapping(copying: bytes)) }

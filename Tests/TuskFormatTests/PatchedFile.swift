@@ -78,7 +78,12 @@ struct PatchedFile {
 
   /// Start of the only section of `kind`, or of its first.
   func offset(of kind: SectionKind) -> Int {
+    guard let place = place(of: kind) else { preconditionFailure("no such section") }
+    return place
+  }
+
+  func place(of kind: SectionKind) -> Int? {
     for entry in 0..<word(32) where bytes[64 + 32 * entry] == UInt8(kind.rawValue) { return word(64 + 32 * entry + 16) }
-    preconditionFailure("no such section")
+    return nil
   }
 }

@@ -43,6 +43,7 @@ enum T5Names {
     case .wi0: return block(feedForward, "DenseReluDense.wi_0")
     case .wi1: return block(feedForward, "DenseReluDense.wi_1")
     case .wo: return block(feedForward, "DenseReluDense.wo")
+    default: preconditionFailure("a T5 has no such tensor")
     }
   }
 

@@ -33,6 +33,10 @@ final class BackboneWeights {
   let file: PackedFile
   let config: BackboneConfig
   private let matrices: [WeightMatrix]
+  /// By stack and role: the position of the first block's tensor, or of the only one; -1 where there is none.
+  private let firstPositions: [Int32]
+  /// Tensors from one block to the next, by stack.
+  private let blockStrides: [Int]
 
   /// - Throws: `notABackbone`.
   init(_ file: PackedFile) throws(EngineError) {
@@ -43,10 +47,29 @@ final class BackboneWeights {
     matrices.reserveCapacity(config.tensorCount)
     for position in 0..<config.tensorCount { matrices.append(WeightMatrix(file.tensor(at: position))) }
     self.matrices = matrices
+    var positions = [Int32](repeating: -1, count: 3 * Self.roleCount)
+    var strides = [0, 0, 0]
+    for stack in [Stack.shared, .encoder, .decoder] {
+      let layers = stack == .encoder ? config.layerCount : config.decoderLayerCount
+      for role in TensorRole.allCases where config.has(role, stack) {
+        let first = config.tensorPosition(role, stack)
+        positions[Int(stack.rawValue) * Self.roleCount + Int(role.rawValue)] = Int32(first)
+        if stack != .shared && role == .wo && layers > 1 {
+          strides[Int(stack.rawValue)] = config.tensorPosition(role, stack, layer: 1) - first
+        }
+      }
+    }
+    firstPositions = positions
+    blockStrides = strides
   }
 
+  private static let roleCount = 64
+
+  /// - Precondition: the configuration has such a tensor.
   func matrix(_ role: TensorRole, _ stack: Stack, layer: Int = 0) -> WeightMatrix {
-    matrices[config.tensorPosition(role, stack, layer: layer)]
+    let first = Int(firstPositions[Int(stack.rawValue) * Self.roleCount + Int(role.rawValue)])
+    precondition(first >= 0, "no such tensor")
+    return matrices[first + layer * blockStrides[Int(stack.rawValue)]]
   }
 
   var embedding: WeightMatrix { matrix(.embedding, .shared) }

@@ -1,67 +1,80 @@
-public enum Activation: UInt32, CaseIterable, Sendable {
-  case identity = 0
-  case relu = 1
-  /// Exact: with the error function.
-  case gelu = 2
-  /// The approximation with tanh; differs from `gelu` by up to 4.7e-4.
-  case geluNew = 3
-  case silu = 4
-  case tanh = 5
-  case sigmoid = 6
-  /// Slope 0.01 below zero.
-  case leakyRelu = 7
+/// The halves a backbone has.
+public enum Architecture: UInt32, Sendable {
+  case encoderDecoder = 1
+  case encoder = 2
+}
 
-  public var name: StaticString {
-    switch self {
-    case .identity: "identity"
-    case .relu: "relu"
-    case .gelu: "gelu"
-    case .geluNew: "gelu_new"
-    case .silu: "silu"
-    case .tanh: "tanh"
-    case .sigmoid: "sigmoid"
-    case .leakyRelu: "leaky_relu"
-    }
-  }
+public enum NormKind: UInt32, CaseIterable, Sendable {
+  /// No mean, no bias.
+  case rms = 1
+  case layer = 2
+}
+
+public enum NormPlacement: UInt32, CaseIterable, Sendable {
+  /// `stream += sub(norm(stream))`, and a final norm at the end of the stack.
+  case before = 1
+  /// `stream = norm(stream + sub(stream))`, without a final norm.
+  case behind = 2
+}
+
+public enum PositionScheme: UInt32, CaseIterable, Sendable {
+  /// A number per head and distance, added to attention scores.
+  case relativeBias = 1
+  /// A vector per position, added to embeddings.
+  case learned = 2
 }
 
 /// Everything about a backbone that is not a weight: the config record of `formats/packed-file.md`.
 public struct BackboneConfig: Equatable, Sendable {
   /// Identity of the checkpoint, the same for its int8 and its float32 pack.
   public var fingerprint: UInt64 = 0
+  public var architecture: Architecture
   public var dModel: Int
   public var dFF: Int
   public var dKV: Int
   public var headCount: Int
   public var layerCount: Int
+  /// 0 in an encoder.
   public var decoderLayerCount: Int
   public var vocabularySize: Int
+  /// 0 without a relative bias.
   public var bucketCount: Int
   public var maxDistance: Int
   public var normEpsilon: Float
   public var activation: Activation
   public var isGated: Bool
+  /// Of the decoder, as the logit scale and the start token are.
   public var hasTiedHead: Bool
   /// Multiplies the decoder output before the head.
   public var logitScale: Float
+  public var normKind: NormKind = .rms
+  public var normPlacement: NormPlacement = .before
+  public var positionScheme: PositionScheme = .relativeBias
+  /// Multiplies q . k.
   public var attentionScale: Float
   public var padId: Int
   public var eosId: Int
   public var decoderStartId: Int
   public var weightEncoding: WeightEncoding
+  /// Rows of the table of learned positions; 0 without one.
+  public var maxPositions = 0
+  /// Row of the first token's position.
+  public var positionOffset = 0
+  /// Rows of the table of token types; 0 without one.
+  public var tokenTypeCount = 0
+  /// Whether the products of a block have biases.
+  public var hasBiases = false
+  public var hasEmbeddingNorm = false
+  public var hasPooler = false
 
-  /// Width of all heads together, H K; it need not equal `dModel`.
-  public var innerWidth: Int { headCount * dKV }
-
-  /// The slots of a task for this backbone.
-  public var slots: SlotLayout { SlotLayout(layerCount: layerCount, decoderLayerCount: decoderLayerCount) }
-
+  /// A T5.
   public init(
     dModel: Int, dFF: Int, dKV: Int, headCount: Int, layerCount: Int, decoderLayerCount: Int, vocabularySize: Int,
     bucketCount: Int, maxDistance: Int, normEpsilon: Float, activation: Activation, isGated: Bool, hasTiedHead: Bool,
     logitScale: Float, attentionScale: Float = 1, padId: Int, eosId: Int, decoderStartId: Int,
     weightEncoding: WeightEncoding
   ) {
+    architecture = .encoderDecoder
     self.dModel = dModel
     self.dFF = dFF
     self.dKV = dKV
@@ -82,88 +95,41 @@ public struct BackboneConfig: Equatable, Sendable {
     self.decoderStartId = decoderStartId
     self.weightEncoding = weightEncoding
   }
-}
 
-extension BackboneConfig {
-  package static let recordBytes = 192
-
-  private enum Offset {
-    static let reserved = 100
+  /// A BERT: post-norm LayerNorms, biases, learned positions. What another encoder does otherwise is set afterwards.
+  /// - Parameter separatorId: stands in `eosId`.
+  public init(
+    encoderWith dModel: Int, dFF: Int, headCount: Int, layerCount: Int, vocabularySize: Int, maxPositions: Int,
+    positionOffset: Int, tokenTypeCount: Int, normEpsilon: Float, activation: Activation, hasPooler: Bool, padId: Int,
+    separatorId: Int, weightEncoding: WeightEncoding
+  ) {
+    precondition(headCount > 0 && dModel % headCount == 0, "heads share the width evenly")
+    let dKV = dModel / headCount
+    self.init(
+      dModel: dModel, dFF: dFF, dKV: dKV, headCount: headCount, layerCount: layerCount, decoderLayerCount: 0,
+      vocabularySize: vocabularySize, bucketCount: 0, maxDistance: 0, normEpsilon: normEpsilon, activation: activation,
+      isGated: false, hasTiedHead: false, logitScale: 0, attentionScale: 1 / Float(dKV).squareRoot(), padId: padId,
+      eosId: separatorId, decoderStartId: 0, weightEncoding: weightEncoding)
+    architecture = .encoder
+    normKind = .layer
+    normPlacement = .behind
+    positionScheme = .learned
+    self.maxPositions = maxPositions
+    self.positionOffset = positionOffset
+    self.tokenTypeCount = tokenTypeCount
+    hasBiases = true
+    hasEmbeddingNorm = true
+    self.hasPooler = hasPooler
   }
 
-  /// Reads and checks a config record.
-  package init(parsing record: MappedBytes) throws(FormatError) {
-    guard record.count == Self.recordBytes else {
-      throw FormatError(
-        .wrongSectionLength, at: record.offset, found: UInt64(record.count), required: UInt64(Self.recordBytes))
-    }
-    fingerprint = record.load(0)
-    _ = try record.field(8, in: 1...1)
-    dModel = try record.field(12, in: 1...65_536)
-    dFF = try record.field(16, in: 1...1_048_576)
-    dKV = try record.field(20, in: 1...4096)
-    headCount = try record.field(24, in: 1...1024)
-    layerCount = try record.field(28, in: 1...1024)
-    decoderLayerCount = try record.field(32, in: 1...1024)
-    vocabularySize = try record.field(36, in: 1...16_777_216)
-    bucketCount = try record.field(40, in: 4...4096)
-    guard bucketCount % 2 == 0 else {
-      throw FormatError(.invalidField, at: record.offset + 40, found: UInt64(bucketCount), required: 4)
-    }
-    maxDistance = try record.field(44, in: UInt32(bucketCount / 2 + 1)...1_048_576)
-    normEpsilon = try record.positive(48)
-    activation = try Activation(parsing: record, at: 52)
-    isGated = try record.flag(56)
-    hasTiedHead = try record.flag(60)
-    logitScale = try record.finite(64)
-    _ = try record.field(68, in: 1...1)
-    _ = try record.field(72, in: 1...1)
-    _ = try record.field(76, in: 1...1)
-    attentionScale = try record.finite(80)
-    let lastId = UInt32(vocabularySize - 1)
-    padId = try record.field(84, in: 0...lastId)
-    eosId = try record.field(88, in: 0...lastId)
-    decoderStartId = try record.field(92, in: 0...lastId)
-    weightEncoding = try record.field(96, in: 1...2) == 1 ? .float32 : .int8Rows
-    try record.requireZero(Offset.reserved..<Self.recordBytes)
-  }
+  /// Width of all heads together, H K; it need not equal `dModel`.
+  public var innerWidth: Int { headCount * dKV }
 
-  /// The config record.
-  package var record: [UInt8] {
-    var bytes = LittleEndianBytes(capacity: Self.recordBytes)
-    bytes.append(fingerprint)
-    for value in [
-      1, dModel, dFF, dKV, headCount, layerCount, decoderLayerCount, vocabularySize, bucketCount, maxDistance,
-    ] {
-      bytes.append(UInt32(value))
-    }
-    bytes.append(normEpsilon.bitPattern)
-    bytes.append(activation.rawValue)
-    bytes.append(UInt32(isGated ? 1 : 0))
-    bytes.append(UInt32(hasTiedHead ? 1 : 0))
-    bytes.append(logitScale.bitPattern)
-    for value in [1, 1, 1] as [UInt32] { bytes.append(value) }
-    bytes.append(attentionScale.bitPattern)
-    for value in [padId, eosId, decoderStartId, Int(weightEncoding.rawValue)] { bytes.append(UInt32(value)) }
-    bytes.pad(to: Self.recordBytes)
-    return bytes.bytes
-  }
+  public var hasDecoder: Bool { architecture == .encoderDecoder }
 
-  /// The fingerprint's state after the part of it that the record stands for.
-  package var fingerprintBasis: Fingerprint {
-    var basis = Fingerprint()
-    for (position, byte) in record.enumerated() {
-      let isExcluded = position < 8 || (96..<100).contains(position)
-      basis.combine(isExcluded ? 0 : byte)
-    }
-    return basis
-  }
-}
+  /// Most tokens of a source that have a position; nil for no bound.
+  public var maxSourceTokens: Int? { positionScheme == .learned ? maxPositions - positionOffset : nil }
 
-extension Activation {
-  /// The u32 at `position` of `record`.
-  init(parsing record: MappedBytes, at position: Int) throws(FormatError) {
-    let value = try record.field(position, in: 0...UInt32(Activation.allCases.count - 1))
-    self = Activation(rawValue: UInt32(value))!
-  }
+  /// The slots of a task for this backbone.
+  public var slots: SlotLayout { SlotLayout(layerCount: layerCount, decoderLayerCount: decoderLayerCount) }
 }

@@ -1,12 +1,9 @@
-/// Which tensors a configuration demands, in index order. The positions follow from arithmetic, so the engine finds a
-/// weight without searching.
+/// Which tensors a configuration demands, in index order: the tables of `formats/tensors.md`, without the rows the
+/// configuration has no use for. Nothing is searched in the index: a position follows from counting rows.
 extension BackboneConfig {
-  private var sharedCount: Int { 5 }
-  private var encoderBlockCount: Int { isGated ? 9 : 8 }
-  private var decoderBlockCount: Int { isGated ? 14 : 13 }
-
   public var tensorCount: Int {
-    sharedCount + layerCount * encoderBlockCount + decoderLayerCount * decoderBlockCount + (hasTiedHead ? 0 : 1)
+    sharedCount + layerCount * count(of: Self.blockRows, .encoder)
+      + decoderLayerCount * count(of: Self.blockRows, .decoder) + headGroupCount
   }
 
   /// Numbers in the backbone; a tied head counts once.
@@ -19,118 +16,143 @@ extension BackboneConfig {
     return sum
   }
 
-  /// Number of `weights` sections: shared, each block, and the head if it is not tied.
-  public var groupCount: Int { 1 + layerCount + decoderLayerCount + (hasTiedHead ? 0 : 1) }
+  /// Number of `weights` sections: shared, each block, and the head group if it holds anything.
+  public var groupCount: Int { 1 + layerCount + decoderLayerCount + (headGroupCount > 0 ? 1 : 0) }
 
   /// The tensor at `position` of the index.
   /// - Precondition: `position` is below `tensorCount`.
   public func tensorSpec(at position: Int) -> TensorSpec {
     precondition(position >= 0 && position < tensorCount, "no such tensor")
-    if position < sharedCount {
-      let shared: (TensorRole, Stack) =
-        switch position {
-        case 0: (.embedding, .shared)
-        case 1: (.relativeBias, .encoder)
-        case 2: (.finalNorm, .encoder)
-        case 3: (.relativeBias, .decoder)
-        default: (.finalNorm, .decoder)
-        }
-      return spec(shared.0, shared.1, layer: 0, group: 0)
+    var rest = position
+    for (role, stack) in Self.sharedRows where has(role, stack) {
+      if rest == 0 { return spec(role, stack, layer: 0, group: 0) }
+      rest -= 1
     }
-    var rest = position - sharedCount
-    if rest < layerCount * encoderBlockCount {
-      let layer = rest / encoderBlockCount
-      return spec(blockRole(rest % encoderBlockCount, .encoder), .encoder, layer: layer, group: 1 + layer)
+    for (stack, layers, firstGroup) in [(Stack.encoder, layerCount, 1), (.decoder, decoderLayerCount, 1 + layerCount)] {
+      let size = count(of: Self.blockRows, stack)
+      guard rest >= layers * size else {
+        let layer = rest / size
+        return spec(row(rest % size, of: Self.blockRows, stack), stack, layer: layer, group: firstGroup + layer)
+      }
+      rest -= layers * size
     }
-    rest -= layerCount * encoderBlockCount
-    if rest < decoderLayerCount * decoderBlockCount {
-      let layer = rest / decoderBlockCount
-      return spec(
-        blockRole(rest % decoderBlockCount, .decoder), .decoder, layer: layer, group: 1 + layerCount + layer)
-    }
-    return spec(.head, .shared, layer: 0, group: groupCount - 1)
+    return spec(row(rest, of: Self.headRows, .shared), .shared, layer: 0, group: groupCount - 1)
   }
 
   /// Where the index holds `role` of block `layer`.
   /// - Precondition: the configuration has such a tensor.
   public func tensorPosition(_ role: TensorRole, _ stack: Stack, layer: Int = 0) -> Int {
-    switch role {
-    case .embedding: return 0
-    case .relativeBias: return stack == .encoder ? 1 : 3
-    case .finalNorm: return stack == .encoder ? 2 : 4
-    case .head:
-      precondition(!hasTiedHead, "a tied head is the embedding")
-      return tensorCount - 1
-    default: break
+    precondition(has(role, stack), "no such tensor")
+    var position = 0
+    for (shared, of) in Self.sharedRows where has(shared, of) {
+      if shared == role && of == stack { return position }
+      position += 1
     }
-    precondition(layer >= 0 && layer < (stack == .encoder ? layerCount : decoderLayerCount), "no such block")
-    let start =
-      stack == .encoder
-      ? sharedCount + layer * encoderBlockCount
-      : sharedCount + layerCount * encoderBlockCount + layer * decoderBlockCount
-    return start + blockOffset(role, stack)
-  }
-
-  private func blockRole(_ offset: Int, _ stack: Stack) -> TensorRole {
-    switch offset {
-    case 0: return .selfAttentionNorm
-    case 1: return .selfAttentionQ
-    case 2: return .selfAttentionK
-    case 3: return .selfAttentionV
-    case 4: return .selfAttentionO
-    default: break
-    }
-    var rest = offset - 5
-    if stack == .decoder {
-      switch rest {
-      case 0: return .crossAttentionNorm
-      case 1: return .crossAttentionQ
-      case 2: return .crossAttentionK
-      case 3: return .crossAttentionV
-      case 4: return .crossAttentionO
-      default: rest -= 5
+    for (block, layers) in [(Stack.encoder, layerCount), (.decoder, decoderLayerCount)] {
+      let size = count(of: Self.blockRows, block)
+      if block == stack {
+        precondition(layer >= 0 && layer < layers, "no such block")
+        return position + layer * size + offset(of: role, in: Self.blockRows, stack)
       }
+      position += layers * size
     }
-    switch rest {
-    case 0: return .feedForwardNorm
-    case 1: return isGated ? .wi0 : .wi
-    case 2: return isGated ? .wi1 : .wo
-    default: return .wo
+    return position + offset(of: role, in: Self.headRows, .shared)
+  }
+
+  /// Whether the configuration has `role` in `stack`.
+  public func has(_ role: TensorRole, _ stack: Stack) -> Bool {
+    let isStackThere = stack == .encoder || (stack == .decoder && hasDecoder)
+    return switch role {
+    case .embedding: stack == .shared
+    case .positionEmbedding: stack == .shared && positionScheme == .learned
+    case .tokenTypeEmbedding: stack == .shared && tokenTypeCount > 0
+    case .embeddingNorm: stack == .shared && hasEmbeddingNorm
+    case .embeddingNormBias: stack == .shared && hasEmbeddingNorm && normKind == .layer
+    case .relativeBias: isStackThere && positionScheme == .relativeBias
+    case .finalNorm: isStackThere && normPlacement == .before
+    case .finalNormBias: isStackThere && normPlacement == .before && normKind == .layer
+    case .head: stack == .shared && hasDecoder && !hasTiedHead
+    case .pooler, .poolerBias: stack == .shared && hasPooler
+    case .crossAttentionNorm, .crossAttentionQ, .crossAttentionK, .crossAttentionV, .crossAttentionO:
+      stack == .decoder && hasDecoder
+    case .selfAttentionNorm, .selfAttentionQ, .selfAttentionK, .selfAttentionV, .selfAttentionO, .feedForwardNorm, .wo:
+      isStackThere
+    case .selfAttentionNormBias, .feedForwardNormBias: isStackThere && normKind == .layer
+    case .selfAttentionQBias, .selfAttentionKBias, .selfAttentionVBias, .selfAttentionOBias, .woBias:
+      isStackThere && hasBiases
+    case .wi: isStackThere && !isGated
+    case .wiBias: isStackThere && !isGated && hasBiases
+    case .wi0, .wi1: isStackThere && isGated
+    case .wi0Bias, .wi1Bias: isStackThere && isGated && hasBiases
     }
   }
 
-  private func blockOffset(_ role: TensorRole, _ stack: Stack) -> Int {
-    let feedForward = stack == .decoder ? 10 : 5
-    switch role {
-    case .selfAttentionNorm: return 0
-    case .selfAttentionQ: return 1
-    case .selfAttentionK: return 2
-    case .selfAttentionV: return 3
-    case .selfAttentionO: return 4
-    case .crossAttentionNorm: return 5
-    case .crossAttentionQ: return 6
-    case .crossAttentionK: return 7
-    case .crossAttentionV: return 8
-    case .crossAttentionO: return 9
-    case .feedForwardNorm: return feedForward
-    case .wi, .wi0: return feedForward + 1
-    case .wi1: return feedForward + 2
-    case .wo: return feedForward + (isGated ? 3 : 2)
-    case .embedding, .relativeBias, .finalNorm, .head: preconditionFailure("not in a block")
+  private static let sharedRows: [(TensorRole, Stack)] = [
+    (.embedding, .shared), (.tokenTypeEmbedding, .shared), (.positionEmbedding, .shared), (.embeddingNorm, .shared),
+    (.embeddingNormBias, .shared), (.relativeBias, .encoder), (.finalNorm, .encoder), (.finalNormBias, .encoder),
+    (.relativeBias, .decoder), (.finalNorm, .decoder),
+  ]
+
+  private static let blockRows: [TensorRole] = [
+    .selfAttentionNorm, .selfAttentionNormBias, .selfAttentionQ, .selfAttentionQBias, .selfAttentionK,
+    .selfAttentionKBias, .selfAttentionV, .selfAttentionVBias, .selfAttentionO, .selfAttentionOBias,
+    .crossAttentionNorm, .crossAttentionQ, .crossAttentionK, .crossAttentionV, .crossAttentionO, .feedForwardNorm,
+    .feedForwardNormBias, .wi, .wiBias, .wi0, .wi0Bias, .wi1, .wi1Bias, .wo, .woBias,
+  ]
+
+  private static let headRows: [TensorRole] = [.head, .pooler, .poolerBias]
+
+  private var sharedCount: Int {
+    var count = 0
+    for (role, stack) in Self.sharedRows where has(role, stack) { count += 1 }
+    return count
+  }
+
+  private var headGroupCount: Int { count(of: Self.headRows, .shared) }
+
+  private func count(of rows: [TensorRole], _ stack: Stack) -> Int {
+    var count = 0
+    for role in rows where has(role, stack) { count += 1 }
+    return count
+  }
+
+  /// Row `position` of those that the configuration has.
+  private func row(_ position: Int, of rows: [TensorRole], _ stack: Stack) -> TensorRole {
+    var rest = position
+    for role in rows where has(role, stack) {
+      if rest == 0 { return role }
+      rest -= 1
     }
+    preconditionFailure("no such tensor")
+  }
+
+  private func offset(of role: TensorRole, in rows: [TensorRole], _ stack: Stack) -> Int {
+    var offset = 0
+    for other in rows where has(other, stack) {
+      if other == role { return offset }
+      offset += 1
+    }
+    preconditionFailure("no such tensor")
   }
 
   private func spec(_ role: TensorRole, _ stack: Stack, layer: Int, group: Int) -> TensorSpec {
     let shape: (rows: Int, columns: Int) =
       switch role {
       case .embedding, .head: (vocabularySize, dModel)
+      case .positionEmbedding: (maxPositions, dModel)
+      case .tokenTypeEmbedding: (tokenTypeCount, dModel)
       case .relativeBias: (bucketCount, headCount)
-      case .finalNorm, .selfAttentionNorm, .crossAttentionNorm, .feedForwardNorm: (1, dModel)
+      case .embeddingNorm, .embeddingNormBias, .finalNorm, .finalNormBias, .selfAttentionNorm, .selfAttentionNormBias,
+        .crossAttentionNorm, .feedForwardNorm, .feedForwardNormBias, .selfAttentionOBias, .woBias, .poolerBias:
+        (1, dModel)
       case .selfAttentionQ, .selfAttentionK, .selfAttentionV, .crossAttentionQ, .crossAttentionK, .crossAttentionV:
         (innerWidth, dModel)
+      case .selfAttentionQBias, .selfAttentionKBias, .selfAttentionVBias: (1, innerWidth)
       case .selfAttentionO, .crossAttentionO: (dModel, innerWidth)
       case .wi, .wi0, .wi1: (dFF, dModel)
+      case .wiBias, .wi0Bias, .wi1Bias: (1, dFF)
       case .wo: (dModel, dFF)
+      case .pooler: (dModel, dModel)
       }
     return TensorSpec(
       role: role, stack: stack, layer: layer, rows: shape.rows, columns: shape.columns,

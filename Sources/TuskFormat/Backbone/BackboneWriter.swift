@@ -6,6 +6,7 @@ public final class BackboneWriter {
   private let tensorIndexSection = 1
   private let firstWeightsSection: Int
   private var fingerprint: Fingerprint
+  private let head: [UInt8]?
   private var index: [UInt8] = []
   private var position = 0
 
@@ -13,8 +14,10 @@ public final class BackboneWriter {
   /// - Parameters:
   ///   - tokenizer: the tokenizer section, if the backbone has one.
   ///   - provenance: UTF-8 text for people.
+  ///   - head: the checkpoint's own head, if it has one: the section of a task without adapters and norms, whose
+  ///     fingerprint is set here.
   public init(
-    path: UnsafePointer<CChar>, config: BackboneConfig, tokenizer: [UInt8]?, provenance: [UInt8]?
+    path: UnsafePointer<CChar>, config: BackboneConfig, tokenizer: [UInt8]?, provenance: [UInt8]?, head: [UInt8]? = nil
   ) throws(WriteError) {
     var sections = [
       SectionPlan(.config, byteCount: BackboneConfig.recordBytes),
@@ -22,6 +25,8 @@ public final class BackboneWriter {
     ]
     if let provenance { sections.append(SectionPlan(.provenance, byteCount: provenance.count)) }
     if let tokenizer { sections.append(SectionPlan(.tokenizer, byteCount: tokenizer.count)) }
+    if let head { sections.append(SectionPlan(.head, byteCount: head.count)) }
+    self.head = head
     firstWeightsSection = sections.count
     var ends = [Int](repeating: 0, count: config.groupCount)
     for position in 0..<config.tensorCount {
@@ -83,6 +88,11 @@ public final class BackboneWriter {
 
   /// Completes the file and renames it into place.
   public func finish() throws(WriteError) {
+    if let head {
+      var section = LittleEndianBytes(head)
+      section.replace(at: 0, with: fingerprint.value)
+      try writer.append(section.bytes, to: firstWeightsSection - 1)
+    }
     try writer.append(finishedConfig.record, to: 0)
     try writer.append(index, to: tensorIndexSection)
     try writer.finish()

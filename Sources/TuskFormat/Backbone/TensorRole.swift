@@ -1,4 +1,5 @@
-/// The registry of tensors: `formats/tensors.md`. D dModel, F dFF, K dKV, H headCount, V vocabularySize.
+/// The registry of tensors: `formats/tensors.md`. D dModel, F dFF, K dKV, H headCount, V vocabularySize,
+/// P maxPositions, Y tokenTypeCount.
 public enum TensorRole: UInt16, CaseIterable, Sendable {
   /// [V, D]
   case embedding = 1
@@ -8,6 +9,14 @@ public enum TensorRole: UInt16, CaseIterable, Sendable {
   case finalNorm = 3
   /// [V, D]
   case head = 4
+  /// [P, D]
+  case positionEmbedding = 5
+  /// [Y, D]
+  case tokenTypeEmbedding = 6
+  /// [1, D]
+  case embeddingNorm = 7
+  case embeddingNormBias = 8
+  case finalNormBias = 9
 
   /// [1, D]
   case selfAttentionNorm = 10
@@ -17,6 +26,14 @@ public enum TensorRole: UInt16, CaseIterable, Sendable {
   case selfAttentionV = 13
   /// [D, H K]
   case selfAttentionO = 14
+  /// [1, D]
+  case selfAttentionNormBias = 15
+  /// [1, H K]
+  case selfAttentionQBias = 16
+  case selfAttentionKBias = 17
+  case selfAttentionVBias = 18
+  /// [1, D]
+  case selfAttentionOBias = 19
 
   case crossAttentionNorm = 20
   case crossAttentionQ = 21
@@ -31,6 +48,19 @@ public enum TensorRole: UInt16, CaseIterable, Sendable {
   case wi1 = 33
   /// [D, F]
   case wo = 34
+  /// [1, D]
+  case feedForwardNormBias = 35
+  /// [1, F]
+  case wiBias = 36
+  case wi0Bias = 37
+  case wi1Bias = 38
+  /// [1, D]
+  case woBias = 39
+
+  /// [D, D]
+  case pooler = 40
+  /// [1, D]
+  case poolerBias = 41
 
   public var name: StaticString {
     switch self {
@@ -38,11 +68,21 @@ public enum TensorRole: UInt16, CaseIterable, Sendable {
     case .relativeBias: "relativeBias"
     case .finalNorm: "finalNorm"
     case .head: "head"
+    case .positionEmbedding: "positionEmbedding"
+    case .tokenTypeEmbedding: "tokenTypeEmbedding"
+    case .embeddingNorm: "embeddingNorm"
+    case .embeddingNormBias: "embeddingNormBias"
+    case .finalNormBias: "finalNormBias"
     case .selfAttentionNorm: "selfAttentionNorm"
     case .selfAttentionQ: "selfAttentionQ"
     case .selfAttentionK: "selfAttentionK"
     case .selfAttentionV: "selfAttentionV"
     case .selfAttentionO: "selfAttentionO"
+    case .selfAttentionNormBias: "selfAttentionNormBias"
+    case .selfAttentionQBias: "selfAttentionQBias"
+    case .selfAttentionKBias: "selfAttentionKBias"
+    case .selfAttentionVBias: "selfAttentionVBias"
+    case .selfAttentionOBias: "selfAttentionOBias"
     case .crossAttentionNorm: "crossAttentionNorm"
     case .crossAttentionQ: "crossAttentionQ"
     case .crossAttentionK: "crossAttentionK"
@@ -53,14 +93,23 @@ public enum TensorRole: UInt16, CaseIterable, Sendable {
     case .wi0: "wi0"
     case .wi1: "wi1"
     case .wo: "wo"
+    case .feedForwardNormBias: "feedForwardNormBias"
+    case .wiBias: "wiBias"
+    case .wi0Bias: "wi0Bias"
+    case .wi1Bias: "wi1Bias"
+    case .woBias: "woBias"
+    case .pooler: "pooler"
+    case .poolerBias: "poolerBias"
     }
   }
 
   /// Whether the tensor takes the backbone's weight encoding; the others are always float32.
   public var isMatrix: Bool {
     switch self {
-    case .relativeBias, .finalNorm, .selfAttentionNorm, .crossAttentionNorm, .feedForwardNorm: false
-    default: true
+    case .embedding, .head, .selfAttentionQ, .selfAttentionK, .selfAttentionV, .selfAttentionO, .crossAttentionQ,
+      .crossAttentionK, .crossAttentionV, .crossAttentionO, .wi, .wi0, .wi1, .wo, .pooler:
+      true
+    default: false
     }
   }
 }

@@ -77,8 +77,8 @@ struct SectionScan {
   private var end: Int
   private var lastRank = -1
   /// By `SectionKind.rank`.
-  private var counts = InlineArray<6, Int>(repeating: 0)
-  private var firsts = InlineArray<6, Int>(repeating: 0)
+  private var counts = InlineArray<7, Int>(repeating: 0)
+  private var firsts = InlineArray<7, Int>(repeating: 0)
 
   init(kind: FileKind, tableEnd: Int) {
     self.kind = kind

@@ -4,6 +4,8 @@ struct LittleEndianBytes {
 
   init(capacity: Int) { bytes.reserveCapacity(capacity) }
 
+  init(_ bytes: [UInt8]) { self.bytes = bytes }
+
   mutating func append<Value: FixedWidthInteger>(_ value: Value) {
     var rest = value.littleEndian
     withUnsafeBytes(of: &rest) { bytes.append(contentsOf: $0) }

@@ -55,6 +55,11 @@ public final class PackedFile: Sendable {
       storedConfig = config
       index = tensorIndex
     }
+    if let storedConfig, let position = scan.first(.head) {
+      let head = TaskSection(file.slice(Header.entry(at: position, of: file)))
+      try head.validate()
+      try head.requireBackboneHead(of: storedConfig)
+    }
     for position in 0..<taskCount {
       let task = TaskSection(file.slice(Header.entry(at: firstTask + position, of: file)))
       try task.validate()
@@ -75,6 +80,9 @@ public final class PackedFile: Sendable {
     }
     return nil
   }
+
+  /// The head the checkpoint itself has, if it has one: a task that is nothing but a head.
+  public var head: TaskSection? { section(.head).map { TaskSection($0) } }
 
   /// The backbone's configuration; nil in a task file.
   public var config: BackboneConfig? { storedConfig }

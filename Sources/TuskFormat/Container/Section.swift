@@ -28,6 +28,7 @@ public enum SectionKind: UInt16, CaseIterable, Sendable {
   case tokenizer = 4
   case task = 5
   case provenance = 6
+  case head = 7
 
   public var name: StaticString {
     switch self {
@@ -37,18 +38,24 @@ public enum SectionKind: UInt16, CaseIterable, Sendable {
     case .tokenizer: "tokenizer"
     case .task: "task"
     case .provenance: "provenance"
+    case .head: "head"
     }
   }
 
   package var alignment: Int {
     switch self {
     case .config, .tensorIndex, .provenance: Container.rowAlignment
-    case .weights, .tokenizer, .task: Container.pageAlignment
+    case .weights, .tokenizer, .task, .head: Container.pageAlignment
     }
   }
 
   /// Whether a reader that does not know the kind has to refuse the file.
-  package var isRequired: Bool { self != .tokenizer && self != .provenance }
+  package var isRequired: Bool {
+    switch self {
+    case .config, .tensorIndex, .weights, .task: true
+    case .tokenizer, .provenance, .head: false
+    }
+  }
 
   /// The place of the kind in the order of sections.
   package var rank: Int {
@@ -57,8 +64,9 @@ public enum SectionKind: UInt16, CaseIterable, Sendable {
     case .tensorIndex: 1
     case .provenance: 2
     case .tokenizer: 3
-    case .weights: 4
-    case .task: 5
+    case .head: 4
+    case .weights: 5
+    case .task: 6
     }
   }
 }

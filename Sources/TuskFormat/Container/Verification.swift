@@ -20,6 +20,7 @@ extension PackedFile {
       for position in 0..<config.tensorCount { try verify(tensor(at: position)) }
       for group in 0..<config.groupCount { try verifyGaps(group: group, config) }
     }
+    if let head { try verify(head) }
     for position in 0..<taskCount { try verify(task(at: position)) }
   }
 

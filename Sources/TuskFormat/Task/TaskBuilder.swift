@@ -7,7 +7,8 @@ public struct TaskBuilder {
   private let name: [UInt8]
   private let vocabularySize: Int
   private let origin: TaskOrigin
-  private var slots: [(attachment: TaskAttachment?, norm: Int?)]
+  private var slots: [(attachment: TaskAttachment?, norm: Int?, normBias: Int?)]
+  private var head: (record: TaskHead, labels: [[UInt8]])?
   private var linears: [TaskLinear] = []
   private var tensors: [(kind: TaskTensorKind, shape: TensorShape, values: [Float])] = []
 
@@ -22,7 +23,7 @@ public struct TaskBuilder {
     self.vocabularySize = vocabularySize
     self.origin = origin
     layout = SlotLayout(layerCount: config.layerCount, decoderLayerCount: config.decoderLayerCount)
-    slots = Array(repeating: (nil, nil), count: layout.count)
+    slots = Array(repeating: (nil, nil, nil), count: layout.count)
   }
 
   /// Adds a row-major tensor; the result names it.
@@ -44,11 +45,24 @@ public struct TaskBuilder {
   /// Replaces the norm weight of `slot` by a tensor of kind `taskNorm`.
   public mutating func setNorm(_ tensor: Int, slot: Int) { slots[slot].norm = tensor }
 
+  /// Replaces the bias of the LayerNorm of `slot` by a tensor of kind `taskNormBias`.
+  public mutating func setNormBias(_ tensor: Int, slot: Int) { slots[slot].normBias = tensor }
+
+  /// Gives the task a head whose linears are what `addLinear` returned.
+  /// - Parameter labels: UTF-8 names of the outputs, each of 1 to 255 bytes; none, or as many as there are outputs.
+  public mutating func setHead(_ head: TaskHead, labels: [[UInt8]] = []) {
+    precondition(labels.isEmpty || labels.count == head.outWidth, "labels name all outputs or none")
+    precondition(labels.allSatisfy { (1...255).contains($0.count) }, "a label has 1 to 255 bytes")
+    var record = head
+    record.labelCount = labels.count
+    self.head = (record, labels)
+  }
+
   /// Whether `slot` has an adapter.
   public func hasAdapter(slot: Int) -> Bool { slots[slot].attachment != nil }
 
   /// The section.
-  /// - Precondition: every tensor and linear is named by a slot.
+  /// - Precondition: every tensor and linear is named by a slot or the head.
   public func sectionBytes() -> [UInt8] {
     var numbering = Numbering(linearCount: linears.count, tensorCount: tensors.count)
     var slotTable = LittleEndianBytes(capacity: slots.count * TaskSection.slotBytes)
@@ -59,28 +73,33 @@ public struct TaskBuilder {
       slotTable.append(UInt32(attachmentCount))
       slotTable.append(UInt32(slot.attachment == nil ? 0 : 1))
       slotTable.append(numbering.tensor(slot.norm))
-      slotTable.append(UInt32(0))
+      slotTable.append(numbering.tensor(slot.normBias))
       guard let attachment = slot.attachment else { continue }
       append(attachment, to: &attachmentTable, &linearTable, &numbering)
       attachmentCount += 1
     }
+    let (headRecord, labels) = headTables(&linearTable, &numbering)
     precondition(numbering.linearOrder.count == linears.count, "a linear is not used")
     precondition(numbering.tensorOrder.count == tensors.count, "a tensor is not used")
 
-    let tables = slotTable.bytes + attachmentTable.bytes + linearTable.bytes
+    let tables = slotTable.bytes + attachmentTable.bytes + linearTable.bytes + headRecord + labels
     var section = LittleEndianBytes(capacity: TaskSection.headerBytes)
     section.append(config.fingerprint)
     for value in [config.dModel, config.layerCount, config.decoderLayerCount, vocabularySize, Int(origin.rawValue)] {
       section.append(UInt32(value))
     }
-    for value in [name.count, attachmentCount, linears.count, tensors.count, 0] { section.append(UInt32(value)) }
+    for value in [name.count, attachmentCount, linears.count, tensors.count, head == nil ? 0 : 1] {
+      section.append(UInt32(value))
+    }
     let sectionBytesPosition = section.bytes.count
     section.append(UInt64(0))
     section.append(UInt64(config.parameterCount))
+    section.append(UInt32(labels.count))
     section.pad(to: TaskSection.headerBytes)
     section.append(contentsOf: name)
     section.pad(to: section.bytes.count.roundedUp(to: 8))
     section.append(contentsOf: tables)
+    section.pad(to: section.bytes.count.roundedUp(to: 8))
     appendTensors(numbering.tensorOrder, to: &section)
     section.replace(at: sectionBytesPosition, with: UInt64(section.bytes.count))
     return section.bytes
@@ -100,16 +119,33 @@ public struct TaskBuilder {
     table.append(UInt32(attachment.bottleneckWidth))
     table.append(attachment.scaling.bitPattern)
     table.append(attachment.normEpsilon.bitPattern)
-    for linear in [attachment.down, attachment.up] {
-      let (number, isNew) = numbering.linear(linear)
-      table.append(number)
-      if isNew { append(linears[linear], to: &linearTable, &numbering) }
-    }
+    for linear in [attachment.down, attachment.up] { table.append(number(of: linear, &linearTable, &numbering)) }
     for tensor in [
       attachment.normBeforeWeight, attachment.normBeforeBias, attachment.normAfterWeight, attachment.normAfterBias,
       attachment.scalingVector,
     ] { table.append(numbering.tensor(tensor)) }
     table.pad(to: start + TaskAttachment.recordBytes)
+  }
+
+  /// The head's record and its labels, without padding; both empty without a head.
+  private func headTables(
+    _ linearTable: inout LittleEndianBytes, _ numbering: inout Numbering
+  ) -> (record: [UInt8], labels: [UInt8]) {
+    guard let head else { return ([], []) }
+    let first = head.record.first.map { 1 + number(of: $0, &linearTable, &numbering) } ?? 0
+    let second = head.record.second.map { 1 + number(of: $0, &linearTable, &numbering) } ?? 0
+    var labels: [UInt8] = []
+    for label in head.labels { labels += [UInt8(label.count)] + label }
+    return (head.record.record(first: first, second: second), labels)
+  }
+
+  /// The stored number of a linear, which is appended to the table at its first mention.
+  private func number(
+    of linear: Int, _ linearTable: inout LittleEndianBytes, _ numbering: inout Numbering
+  ) -> UInt32 {
+    let (number, isNew) = numbering.linear(linear)
+    if isNew { append(linears[linear], to: &linearTable, &numbering) }
+    return number
   }
 
   private func append(_ linear: TaskLinear, to table: inout LittleEndianBytes, _ numbering: inout Numbering) {

@@ -35,6 +35,7 @@ public enum SubLayer: UInt8, CaseIterable, Sendable {
 public enum InputRule: UInt16, CaseIterable, Sendable {
   case subLayer = 1
   case subLayerPlusStream = 2
+  /// The sub-layer's own norm, on a post-norm backbone.
   case normOfSubLayerPlusStream = 3
 }
 
@@ -55,8 +56,10 @@ public enum TaskOrigin: UInt32, Sendable {
 public struct TaskSlot: Sendable {
   /// Index of the attachment, or nil.
   public let attachment: Int?
-  /// Index of the tensor [D] that replaces the norm weight in front of the sub-layer, or nil.
+  /// Index of the tensor [D] that replaces the norm weight of the sub-layer, or nil.
   public let normTensor: Int?
+  /// Likewise of a LayerNorm's bias.
+  public let normBiasTensor: Int?
 }
 
 /// An adapter: `y = normAfter(scaling * up(activation(down(normBefore(input))))) + skip`.
@@ -155,6 +158,7 @@ public enum TaskTensorKind: UInt16, CaseIterable, Sendable {
   case adapterNormBias = 9
   case taskNorm = 10
   case scalingVector = 11
+  case taskNormBias = 12
 
   public var name: StaticString {
     switch self {
@@ -169,6 +173,7 @@ public enum TaskTensorKind: UInt16, CaseIterable, Sendable {
     case .adapterNormBias: "adapterNormBias"
     case .taskNorm: "taskNorm"
     case .scalingVector: "scalingVector"
+    case .taskNormBias: "taskNormBias"
     }
   }
 }

@@ -9,8 +9,8 @@ extension TaskSection {
     }
     let isEnd = position >= slots.encoderEnd
     let count = try bytes.field(start + 4, in: 0...(isEnd ? 0 : 1))
-    try bytes.requireZero(start + 12..<start + 16)
     try mention(start + 8, .taskNorm, TensorShape(dModel), &mentions)
+    try mention(start + 12, .taskNormBias, TensorShape(dModel), &mentions)
     guard count == 1 else { return }
     guard first < attachmentCount else {
       throw FormatError(
@@ -31,8 +31,8 @@ extension TaskSection {
     let width = try bytes.field(start + 12, in: 1...1_048_576)
     _ = try bytes.finite(start + 16)
     _ = try bytes.positive(start + 20)
-    try mentionLinear(start + 24, TensorShape(dModel, width), &mentions)
-    try mentionLinear(start + 28, TensorShape(width, dModel), &mentions)
+    _ = try mentionLinear(start + 24, number: word(start + 24), inWidth: dModel, outWidth: width, &mentions)
+    _ = try mentionLinear(start + 28, number: word(start + 28), inWidth: width, outWidth: dModel, &mentions)
     for offset in [32, 40] {
       let hasWeight = try mention(start + offset, .adapterNormWeight, TensorShape(dModel), &mentions)
       let hasBias = try mention(start + offset + 4, .adapterNormBias, TensorShape(dModel), &mentions)
@@ -44,17 +44,18 @@ extension TaskSection {
     try bytes.requireZero(start + 52..<start + 64)
   }
 
-  /// A linear named before has been checked before; only its widths are compared.
-  private func mentionLinear(
-    _ field: Int, _ widths: TensorShape, _ mentions: inout Mentions
-  ) throws(FormatError) {
-    let index = word(field)
+  /// Checks the linear `index` that `field` names, and returns its output width. One named before has been checked
+  /// before; only its widths are compared.
+  func mentionLinear(
+    _ field: Int, number index: Int, inWidth: Int, outWidth: Int? = nil, _ mentions: inout Mentions
+  ) throws(FormatError) -> Int {
     guard index < linearCount, index <= mentions.linears else {
       throw FormatError(
         .invalidReference, at: bytes.offset + field, found: UInt64(index), required: UInt64(mentions.linears))
     }
     let start = linearsOffset + index * TaskLinear.recordBytes
-    for (offset, required) in [(0, widths.dim0), (4, widths.dim1)] where word(start + offset) != required {
+    let outWidth = outWidth ?? word(start + 4)
+    for (offset, required) in [(0, inWidth), (4, outWidth)] where word(start + offset) != required {
       throw FormatError(
         .wrongWidth, at: bytes.offset + start + offset, found: UInt64(word(start + offset)),
         required: UInt64(required))
@@ -63,6 +64,7 @@ extension TaskSection {
       mentions.linears += 1
       try validateLinear(start, &mentions)
     }
+    return outWidth
   }
 
   private func validateLinear(_ start: Int, _ mentions: inout Mentions) throws(FormatError) {
@@ -117,7 +119,7 @@ extension TaskSection {
     return true
   }
 
-  private func shortField(_ position: Int, in range: ClosedRange<UInt16>) throws(FormatError) {
+  func shortField(_ position: Int, in range: ClosedRange<UInt16>) throws(FormatError) {
     let value: UInt16 = bytes.load(position)
     guard range.contains(value) else {
       throw FormatError(

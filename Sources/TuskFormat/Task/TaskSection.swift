@@ -28,7 +28,7 @@ public struct TaskSection: Sendable {
   func word(_ position: Int) -> Int { Int(bytes.load(position, as: UInt32.self)) }
 
   /// 0 is "none"; other values are 1 + an index.
-  private func optional(_ position: Int) -> Int? {
+  func optional(_ position: Int) -> Int? {
     let value = word(position)
     return value == 0 ? nil : value - 1
   }
@@ -36,14 +36,19 @@ public struct TaskSection: Sendable {
   var slotsOffset: Int { Self.headerBytes + word(28).roundedUp(to: 8) }
   var attachmentsOffset: Int { slotsOffset + slots.count * Self.slotBytes }
   var linearsOffset: Int { attachmentsOffset + attachmentCount * TaskAttachment.recordBytes }
-  var tensorsOffset: Int { linearsOffset + linearCount * TaskLinear.recordBytes }
+  var headOffset: Int { linearsOffset + linearCount * TaskLinear.recordBytes }
+  var labelsOffset: Int { headOffset + (hasHead ? TaskHead.recordBytes : 0) }
+  var labelBytes: Int { word(64) }
+  var tensorsOffset: Int { labelsOffset + labelBytes.roundedUp(to: 8) }
   var dataOffset: Int { (tensorsOffset + tensorCount * TaskTensor.recordBytes).roundedUp(to: Container.rowAlignment) }
 
   /// - Precondition: `position` is a slot of `slots`.
   public func slot(at position: Int) -> TaskSlot {
     precondition(position >= 0 && position < slots.count, "no such slot")
     let start = slotsOffset + position * Self.slotBytes
-    return TaskSlot(attachment: word(start + 4) == 0 ? nil : word(start), normTensor: optional(start + 8))
+    return TaskSlot(
+      attachment: word(start + 4) == 0 ? nil : word(start), normTensor: optional(start + 8),
+      normBiasTensor: optional(start + 12))
   }
 
   public func attachment(at position: Int) -> TaskAttachment {

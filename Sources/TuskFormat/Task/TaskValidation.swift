@@ -15,6 +15,7 @@ extension TaskSection {
     try validateTensors()
     var mentions = Mentions()
     for position in 0..<slots.count { try validateSlot(position, &mentions) }
+    try validateHead(&mentions)
     try requireAllUsed(mentions)
   }
 
@@ -38,6 +39,45 @@ extension TaskSection {
         .taskOfOtherShape, at: bytes.offset + 20, found: UInt64(vocabularySize),
         required: UInt64(config.vocabularySize))
     }
+    for position in 0..<slots.count { try requireFit(ofSlot: position, to: config) }
+    guard let head else { return }
+    guard !config.hasDecoder, head.input != .pooler || config.hasPooler else {
+      throw FormatError(.taskOfOtherShape, at: bytes.offset + headOffset, found: UInt64(head.input.rawValue))
+    }
+  }
+
+  /// A task replaces only norms that are there, and takes what comes out of one only where it stands.
+  private func requireFit(ofSlot position: Int, to config: BackboneConfig) throws(FormatError) {
+    let start = slotsOffset + position * Self.slotBytes
+    let slot = slot(at: position)
+    let hasNorm =
+      position < slots.encoderEnd
+      || (config.normPlacement == .before && (position == slots.encoderEnd || config.hasDecoder))
+    guard hasNorm || slot.normTensor == nil else {
+      throw FormatError(.taskOfOtherShape, at: bytes.offset + start + 8, found: UInt64(word(start + 8)))
+    }
+    guard (hasNorm && config.normKind == .layer) || slot.normBiasTensor == nil else {
+      throw FormatError(.taskOfOtherShape, at: bytes.offset + start + 12, found: UInt64(word(start + 12)))
+    }
+    guard let attachment = slot.attachment, config.normPlacement == .before else { return }
+    let rule = attachmentsOffset + attachment * TaskAttachment.recordBytes + 6
+    let found: UInt16 = bytes.load(rule)
+    guard found != InputRule.normOfSubLayerPlusStream.rawValue else {
+      throw FormatError(.taskOfOtherShape, at: bytes.offset + rule, found: UInt64(found))
+    }
+  }
+
+  /// Proves that the section is the head of the backbone of `config` itself: it changes nothing inside of it.
+  func requireBackboneHead(of config: BackboneConfig) throws(FormatError) {
+    for (position, required) in [(44, 1), (32, 0)] where word(position) != required {
+      throw FormatError(
+        .invalidField, at: bytes.offset + position, found: UInt64(word(position)), required: UInt64(required))
+    }
+    for position in 0..<slots.count {
+      let start = slotsOffset + position * Self.slotBytes
+      try bytes.requireZero(start + 8..<start + 16)
+    }
+    try requireFit(to: config)
   }
 
   private func validateHeader() throws(FormatError) {
@@ -47,7 +87,7 @@ extension TaskSection {
     _ = try bytes.field(20, in: 1...16_777_216)
     _ = try bytes.field(24, in: 1...2)
     let nameBytes = try bytes.field(28, in: 1...255)
-    try bytes.requireZero(44..<48)
+    let headCount = try bytes.field(44, in: 0...1)
     let sectionBytes: UInt64 = bytes.load(48)
     guard sectionBytes == UInt64(bytes.count) else {
       throw FormatError(
@@ -56,22 +96,20 @@ extension TaskSection {
     guard backboneParameterCount > 0 else {
       throw FormatError(.invalidField, at: bytes.offset + 56, found: 0, required: 1)
     }
-    try bytes.requireZero(64..<Self.headerBytes)
+    if headCount == 0 { try bytes.requireZero(64..<68) }
+    try bytes.requireZero(68..<Self.headerBytes)
     guard Self.headerBytes + nameBytes <= bytes.count else {
       throw FormatError(
         .wrongTableLength, at: bytes.offset, found: UInt64(bytes.count), required: UInt64(Self.headerBytes + nameBytes))
     }
-    if let position = name.firstInvalidNameByte {
-      throw FormatError(
-        .invalidName, at: name.offset + position, found: UInt64(name.load(position, as: UInt8.self)))
-    }
+    try name.requireName()
   }
 
   /// Checked sums of the table lengths, so that the offset properties cannot overflow afterwards.
   private func tableEnds() throws(FormatError) -> (last: Int, tensors: Int) {
     let counts = [
       (attachmentCount, TaskAttachment.recordBytes), (linearCount, TaskLinear.recordBytes),
-      (tensorCount, TaskTensor.recordBytes),
+      (hasHead ? 1 : 0, TaskHead.recordBytes), (labelBytes.roundedUp(to: 8), 1), (tensorCount, TaskTensor.recordBytes),
     ]
     var end = attachmentsOffset
     for (count, recordBytes) in counts {
@@ -92,7 +130,7 @@ extension TaskSection {
       let record = bytes.slice(start..<start + TaskTensor.recordBytes)
       let kind: UInt16 = record.load(0)
       guard TaskTensorKind(rawValue: kind) != nil else {
-        throw FormatError(.invalidField, at: record.offset, found: UInt64(kind), required: 11)
+        throw FormatError(.invalidField, at: record.offset, found: UInt64(kind), required: 12)
       }
       let encoding: UInt16 = record.load(2)
       guard encoding == UInt16(WeightEncoding.float32.rawValue) else {
@@ -144,14 +182,21 @@ struct Mentions {
 
 extension MappedBytes {
   /// Small paddings inside a task's tables are checked at open.
-  fileprivate func requirePadding(_ range: Range<Int>) throws(FormatError) {
+  func requirePadding(_ range: Range<Int>) throws(FormatError) {
     if let position = firstNonZero(in: range) {
       throw FormatError(.paddingNotZero, at: offset + position, found: UInt64(load(position, as: UInt8.self)))
     }
   }
 
+  /// - Throws: `invalidName` at the first byte that is not text.
+  func requireName() throws(FormatError) {
+    if let position = firstInvalidNameByte {
+      throw FormatError(.invalidName, at: offset + position, found: UInt64(load(position, as: UInt8.self)))
+    }
+  }
+
   /// The first byte that is a control character or not part of well-formed UTF-8.
-  fileprivate var firstInvalidNameByte: Int? {
+  private var firstInvalidNameByte: Int? {
     var position = 0
     while position < count {
       let lead: UInt8 = load(position)

@@ -71,7 +71,7 @@ extension FileReport {
 extension FileReport.Backbone {
   init(_ config: BackboneConfig, hasTokenizer: Bool) {
     fingerprint = config.fingerprint.hexadecimal
-    architecture = "encoder-decoder"
+    architecture = config.hasDecoder ? "encoder-decoder" : "encoder"
     dModel = config.dModel
     dFf = config.dFF
     dKv = config.dKV

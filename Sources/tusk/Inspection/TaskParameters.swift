@@ -17,7 +17,7 @@ struct TaskParameters: Encodable {
       switch tensor.kind {
       case .leftFactor, .rightFactor, .full: factors += count
       case .bias: biases += count
-      case .taskNorm, .adapterNormWeight, .adapterNormBias: norms += count
+      case .taskNorm, .taskNormBias, .adapterNormWeight, .adapterNormBias: norms += count
       case .rule, .ruleLeft, .ruleRight: rule += count
       case .scalingVector: scaling += count
       }
