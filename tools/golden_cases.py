@@ -13,6 +13,8 @@ import numpy as np
 from checkpoint import read_checkpoint
 
 ARRAYS = ("input_ids", "attention_mask", "decoder_input_ids", "encoder_out", "logits")
+ENCODER_ARRAYS = ("input_ids", "attention_mask", "token_type_ids", "logits")
+ENCODER_FAMILIES = ("bert", "roberta", "xlm-roberta", "distilbert")
 ANSWERS = ("single_greedy", "single_beam4_top4", "single_beam4_top4_scores", "max_length")
 
 
@@ -45,8 +47,17 @@ class Backbone:
         return self.config.get("model_type", "unknown")
 
     @property
+    def is_encoder(self) -> bool:
+        return self.family in ENCODER_FAMILIES
+
+    @property
+    def layers(self) -> int:
+        """Of an encoder."""
+        return self.config.get("num_hidden_layers", self.config.get("n_layers", 0))
+
+    @property
     def width(self) -> int:
-        return self.config.get("d_model", self.config.get("hidden_size", 0))
+        return self.config.get("d_model", self.config.get("hidden_size", self.config.get("dim", 0)))
 
     @property
     def eos(self) -> int:
@@ -91,6 +102,15 @@ class Case:
     def has_long_source(self) -> bool:
         return (self.folder / "io" / "long_input_ids.npy").exists()
 
+    @property
+    def output_name(self) -> str:
+        """The array with an encoder's output."""
+        return f"hidden_{self.backbone.layers}"
+
+    @cached_property
+    def token_types(self) -> list[list[int]]:
+        return [row[mask == 1].tolist() for row, mask in zip(self.array("token_type_ids"), self.array("attention_mask"))]
+
     @cached_property
     def sources(self) -> list[list[int]]:
         return [row[mask == 1].tolist() for row, mask in zip(self.array("input_ids"), self.array("attention_mask"))]
@@ -111,10 +131,12 @@ class Case:
                 if answer == [self.backbone.start, *label]]
 
     def problems(self) -> list[str]:
-        if self.is_rejection or self.family != "t5":
+        if self.is_rejection or not (self.family == "t5" or self.backbone.is_encoder):
             return []
-        missing = [f"{self.name}: expect.json has no {key}" for key in ANSWERS if key not in self.expect]
-        missing += [f"{self.name}: no io/{name}.npy" for name in ARRAYS
+        arrays = (*ENCODER_ARRAYS, self.output_name) if self.backbone.is_encoder else ARRAYS
+        answers = () if self.backbone.is_encoder else ANSWERS
+        missing = [f"{self.name}: expect.json has no {key}" for key in answers if key not in self.expect]
+        missing += [f"{self.name}: no io/{name}.npy" for name in arrays
                     if not (self.folder / "io" / f"{name}.npy").exists()]
         return missing
 

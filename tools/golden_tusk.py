@@ -83,6 +83,17 @@ class Tusk:
         self.call(*arguments, *self.engine_options())
         return np.load(output, allow_pickle=False), np.load(encoder_output, allow_pickle=False)
 
+    def encoder_logits(self, backbone: Path, task: Path | None, ids: list[int], types: list[int]) -> tuple[
+            np.ndarray, np.ndarray]:
+        """The head's numbers [labels] and the encoder's output [S, D]."""
+        output, encoder_output = self.work / "logits.npy", self.work / "encoder.npy"
+        for path in (output, encoder_output):
+            path.unlink(missing_ok=True)
+        arguments = ["logits", backbone, *(["--task", task] if task else []), "--input-ids", joined(ids),
+                     "--token-type-ids", joined(types), "--output", output, "--encoder-output", encoder_output]
+        self.call(*arguments, *self.engine_options())
+        return np.load(output, allow_pickle=False), np.load(encoder_output, allow_pickle=False)
+
     def generate(self, backbone: Path, task: Path | None, source: list[int], new_tokens: int, beams: int = 1) -> dict[
             str, Any]:
         arguments = ["run", backbone, *(["--task", task] if task else []), "--input-ids", joined(source),

@@ -15,106 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from numeric import activate, f32, kronecker_linear, layer_norm, log_softmax, relative_bucket, rms_norm, softmax
+from integer_encoder import Encoder
+from integer_layers import TaskPart, Weights
+from numeric import activate, f32, log_softmax, relative_bucket, rms_norm, softmax
 from read_tusk import PackedFile, check_fits, open_tusk
-from tusk_backbone import INT8_ROWS, Tensor
 from tusk_container import FormatError
-from tusk_task import Linear, Task
-
-ACTIVATION_LIMIT = f32(16383)
-
-
-def activation_codes(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes [T, K] in -16383 ... 16383 and scales [T] of activation rows x [T, K]."""
-    largest = np.abs(x).max(axis=1)
-    factors = np.divide(ACTIVATION_LIMIT, largest, out=np.zeros_like(largest), where=largest > 0)
-    return np.rint(x * factors[:, None]), largest / ACTIVATION_LIMIT
-
-
-class Weights:
-    """Matrix products with the tensors of one backbone."""
-
-    # float64 holds every integer below 2^53, so a float64 product of codes is the exact sum, at BLAS speed.
-    KEEP_BELOW = 64_000_000
-
-    def __init__(self, file: PackedFile) -> None:
-        self.tensors = file.tensors
-        total = sum(tensor.slot.rows * tensor.slot.columns for tensor in self.tensors.values())
-        self.keep = total < self.KEEP_BELOW
-        self.operands: dict[str, np.ndarray] = {}
-
-    def operand(self, name: str) -> np.ndarray:
-        if name in self.operands:
-            return self.operands[name]
-        tensor = self.tensors[name]
-        loaded = tensor.codes.astype(np.float64) if tensor.encoding == INT8_ROWS else tensor.values
-        if self.keep:
-            self.operands[name] = loaded
-        return loaded
-
-    def multiply(self, x: np.ndarray, name: str) -> np.ndarray:
-        """x W^T [T, N] for x [T, K], W [N, K]"""
-        tensor, operand = self.tensors[name], self.operand(name)
-        if tensor.encoding != INT8_ROWS:
-            return x @ operand.T
-        codes, scales = activation_codes(x)
-        sums = codes.astype(np.float64) @ operand.T
-        return sums.astype(f32) * (scales[:, None] * tensor.scales[None, :])
-
-    def rows(self, name: str, indices: np.ndarray) -> np.ndarray:
-        tensor: Tensor = self.tensors[name]
-        if tensor.encoding == INT8_ROWS:
-            return tensor.codes[indices].astype(f32) * tensor.scales[indices][:, None]
-        return tensor.values[indices]
-
-    def vector(self, name: str) -> np.ndarray:
-        return self.tensors[name].values[0]
-
-
-class TaskPart:
-    """What a task changes: norms, and what a sub-layer adds to the stream."""
-
-    def __init__(self, task: Task | None) -> None:
-        self.task = task
-
-    def norm(self, slot: str, backbone: np.ndarray) -> np.ndarray:
-        replacement = self.task.values(self.task.slots[slot].norm) if self.task else None
-        return backbone if replacement is None else replacement
-
-    def linear(self, x: np.ndarray, linear: Linear) -> np.ndarray:
-        values = self.task.values
-        tensors = [None if index is None else self.task.tensors[index].values
-                   for index in (linear.rule, linear.ruleLeft, linear.ruleRight, linear.leftFactor, linear.rightFactor,
-                                 linear.full)]
-        rule, rule_left, rule_right, left, right, full = tensors
-        if rule_left is not None:
-            rule = rule_left @ rule_right
-        if rule is None:
-            rule = np.ones((1, 1, 1), f32)
-        return kronecker_linear(x, rule, full if linear.factorRank == 0 else left, right, values(linear.bias))
-
-    def add(self, slot: str, sub: np.ndarray, stream: np.ndarray) -> np.ndarray:
-        """The residual stream behind a pre-norm sub-layer whose output is `sub`."""
-        adapter = self.task.slots[slot].attachment if self.task else None
-        if adapter is None:
-            return stream + sub
-        if adapter.inputRule == 3:
-            raise NotImplementedError("LN(sub + stream) is for post-norm backbones")
-        values = self.task.values
-        entered = sub if adapter.inputRule == 1 else sub + stream
-        inner = entered
-        if adapter.normBeforeWeight is not None:
-            inner = layer_norm(inner, values(adapter.normBeforeWeight), values(adapter.normBeforeBias),
-                               adapter.normEpsilon)
-        inner = activate(adapter.activation, self.linear(inner, self.task.linears[adapter.down]))
-        up = self.linear(inner, self.task.linears[adapter.up]) * f32(adapter.scaling)
-        if adapter.scalingVector is not None:
-            up = up * values(adapter.scalingVector)
-        if adapter.normAfterWeight is not None:
-            up = layer_norm(up, values(adapter.normAfterWeight), values(adapter.normAfterBias), adapter.normEpsilon)
-        skip = {0: f32(0), 1: sub, 2: sub + stream, 3: entered}[adapter.skipRule]
-        y = up + skip
-        return y + stream if adapter.addsStream else y
+from tusk_task import Task
 
 
 @dataclass(frozen=True)
@@ -223,12 +129,14 @@ class EncoderDecoder:
             live = going_on
 
 
-def load_model(backbone: Path | str, task: Path | str | None = None) -> EncoderDecoder:
+def load_model(backbone: Path | str, task: Path | str | None = None) -> EncoderDecoder | Encoder:
     """The model of a backbone, with the task of a task file, or the task of that name if the file is a bundle."""
     file = open_tusk(backbone)
+    assert file.config is not None
+    model = Encoder if file.config.is_encoder else EncoderDecoder
     if task is None:
-        return EncoderDecoder(file)
-    return EncoderDecoder(file, open_tusk(task).task() if Path(task).exists() else file.task(str(task)))
+        return model(file)
+    return model(file, open_tusk(task).task() if Path(task).exists() else file.task(str(task)))
 
 
 def parse_ids(text: str) -> np.ndarray:
@@ -242,9 +150,10 @@ def main() -> int:
     parser.add_argument("backbone", type=Path, help="a backbone or a bundle")
     parser.add_argument("--task", help="a task file, or the name of a task of the bundle")
     parser.add_argument("--input-ids", type=parse_ids, required=True, help="source ids, separated by commas")
+    parser.add_argument("--token-type-ids", type=parse_ids, help="of an encoder: the text each token belongs to, 0 or 1")
     parser.add_argument("--decoder-input-ids", type=parse_ids,
                         help="decoder ids: compute teacher-forced logits instead of generating")
-    parser.add_argument("--output", type=Path, help="write the logits here (.npy)")
+    parser.add_argument("--output", type=Path, help="write the logits here (.npy); of an encoder without a head, its output")
     parser.add_argument("--encoder-output", type=Path, help="write the encoder output here (.npy)")
     parser.add_argument("--max-length", type=int, default=20, help="of a generated sequence, start token included")
     parser.add_argument("--beams", type=int, default=1)
@@ -254,9 +163,21 @@ def main() -> int:
     except FormatError as error:
         print(error, file=sys.stderr)
         return 65
-    memory = model.encode(arguments.input_ids)
+    if isinstance(model, Encoder):
+        memory = model.encode(arguments.input_ids, arguments.token_type_ids)
+        answer = model.answer(memory)
+        print("no head" if answer is None else answer)
+        if arguments.output:
+            np.save(arguments.output, memory if answer is None else answer)
+    else:
+        memory = model.encode(arguments.input_ids)
+        answer_by_decoder(model, memory, arguments)
     if arguments.encoder_output:
         np.save(arguments.encoder_output, memory)
+    return 0
+
+
+def answer_by_decoder(model: EncoderDecoder, memory: np.ndarray, arguments: argparse.Namespace) -> None:
     if arguments.decoder_input_ids is not None:
         logits = model.logits(memory, arguments.decoder_input_ids)
         if arguments.output:
@@ -267,7 +188,6 @@ def main() -> int:
     else:
         for hypothesis in model.beam(memory, arguments.max_length, arguments.beams):
             print(f"{hypothesis.score:9.4f} {hypothesis.ids}")
-    return 0
 
 
 if __name__ == "__main__":

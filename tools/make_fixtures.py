@@ -21,11 +21,11 @@ TOP_FOLDERS = ("backbones", "base", "hub", "orig", "units")
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: tools/make_fixtures.py ~/golden --families t5")
+        epilog="example: tools/make_fixtures.py ~/golden")
     parser.add_argument("golden", type=Path, help="a golden folder: backbones, base, hub, orig, units, versions.json")
     parser.add_argument("--output", type=Path, default=HERE.parent / "Tests" / "Fixtures" / "golden")
-    parser.add_argument("--families", nargs="+", default=["t5"], metavar="FAMILY",
-                        help="`model_type` of the backbones whose cases are copied (default: t5)")
+    parser.add_argument("--families", nargs="+", default=["t5", "bert", "roberta"], metavar="FAMILY",
+                        help="`model_type` of the backbones whose cases are copied (default: t5 bert roberta)")
     parser.add_argument("--limit-bytes", type=int, default=6_000_000, help="refuse to copy more than this")
     return parser.parse_args()
 

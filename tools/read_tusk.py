@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from checkpoint import CheckpointError, read_checkpoint
-from tusk_backbone import (ENCODING_NAMES, Tensor, compare_with_source, hugging_face_name, read_tensors,
-                           verify_tensors)
-from tusk_container import Config, Container, FormatError, open_container, read_config, require
-from tusk_task import Task, read_task, verify_task
+from hugging_face_names import possible_names
+from tusk_backbone import ENCODING_NAMES, Tensor, compare_with_source, read_tensors, verify_tensors
+from tusk_container import (LAYER_NORM, NORM_BEHIND, Config, Container, FormatError, open_container, read_config,
+                            require)
+from tusk_task import Head, Task, read_task, verify_task
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class PackedFile:
     config: Config | None
     tensors: dict[str, Tensor]
     tasks: list[Task]
+    """The head section of a backbone: a task of empty slots."""
+    head: Task | None
 
     def task(self, name: str | None = None) -> Task:
         """The task of that name, or the only one."""
@@ -40,7 +43,10 @@ class PackedFile:
     def verify(self) -> None:
         self.container.verify()
         verify_tensors(list(self.tensors.values()))
-        for section, task in zip(self.container.named("task"), self.tasks):
+        read = [*zip(self.container.named("task"), self.tasks)]
+        if self.head:
+            read.append((self.container.named("head")[0], self.head))
+        for section, task in read:
             verify_task(task, self.container.bytes_of(section), section.offset)
 
 
@@ -51,6 +57,16 @@ def check_fits(task: Task, config: Config, base: int = 0) -> None:
     for name in ("dModel", "layerCount", "decoderLayerCount"):
         require(getattr(task, name) == getattr(config, name), base, f"task {task.name}: {name} differs")
     require(task.vocabularySize <= config.vocabularySize, base, f"task {task.name}: vocabulary above the backbone's")
+    layer_norm, behind = config.normKind == LAYER_NORM, config.normPlacement == NORM_BEHIND
+    for name, slot in task.slots.items():
+        has_norm = not (name == "decoder.end" and config.is_encoder) and not (name == "encoder.end" and behind)
+        require(slot.norm is None or has_norm, base, f"task {task.name}: {name} has no norm to replace")
+        require(slot.normBias is None or (has_norm and layer_norm), base, f"task {task.name}: {name} has no norm bias")
+        require(slot.attachment is None or slot.attachment.inputRule != 3 or behind, base,
+                f"task {task.name}: {name} has no norm behind it")
+    if task.head:
+        require(config.is_encoder, base, f"task {task.name}: a head on a backbone with a decoder")
+        require(task.head.input != "pooler" or config.hasPooler, base, f"task {task.name}: no pooler")
 
 
 def open_tusk(path: Path | str) -> PackedFile:
@@ -65,7 +81,21 @@ def open_tusk(path: Path | str) -> PackedFile:
         if config:
             check_fits(task, config, section.offset)
         tasks.append(task)
-    return PackedFile(Path(path), container, config, tensors, tasks)
+    return PackedFile(Path(path), container, config, tensors, tasks, read_head(container, config))
+
+
+def read_head(container: Container, config: Config | None) -> Task | None:
+    """What a backbone itself makes of its encoder's output."""
+    sections = container.named("head")
+    if not sections or config is None:
+        return None
+    base = sections[0].offset
+    head = read_task(container.bytes_of(sections[0]), base)
+    require(head.head is not None, base, "a head section without a head")
+    require(all(slot.attachment is slot.norm is slot.normBias is None for slot in head.slots.values()), base,
+            "a head section with a slot that is not empty")
+    check_fits(head, config, base)
+    return head
 
 
 def compare_with_checkpoint(file: PackedFile, directory: Path) -> dict[str, float]:
@@ -73,9 +103,9 @@ def compare_with_checkpoint(file: PackedFile, directory: Path) -> dict[str, floa
     source = read_checkpoint(directory)
     errors = {}
     for name, tensor in file.tensors.items():
-        wanted = hugging_face_name(tensor.slot)
-        found = next((source[key] for key in (wanted, f"transformer.{wanted}") if key in source), None)
-        require(found is not None, tensor.file_offset, f"{name}: the checkpoint has no {wanted}")
+        names = list(possible_names(tensor.slot, file.config))
+        found = next((source[key] for key in names if key in source), None)
+        require(found is not None, tensor.file_offset, f"{name}: the checkpoint has no {names[0]}")
         errors[name] = compare_with_source(tensor, found)
     return errors
 
@@ -95,10 +125,17 @@ def describe(file: PackedFile) -> dict[str, Any]:
                    "slots": {name: {"adapter": asdict(slot.attachment) if slot.attachment else None, "norm": slot.norm}
                              for name, slot in task.slots.items()
                              if slot.attachment is not None or slot.norm is not None},
+                   "head": asdict(task.head) if task.head else None,
                    "linears": [asdict(linear) for linear in task.linears],
                    "tensors": [{"kind": tensor.kind, "shape": tensor.shape} for tensor in task.tensors]}
                   for task in file.tasks],
+        "head": asdict(file.head.head) if file.head else None,
     }
+
+
+def print_head(head: Head) -> None:
+    print(f"    head: {head.input} -> {head.output} [{head.outWidth}]{', length 1' if head.isNormalized else ''}, "
+          f"{(head.first is not None) + (head.second is not None)} layers, labels {', '.join(head.labels) or 'none'}")
 
 
 def print_listing(file: PackedFile) -> None:
@@ -112,6 +149,8 @@ def print_listing(file: PackedFile) -> None:
             print(f"  {name:18s} {value:016x}" if name == "fingerprint" else f"  {name:18s} {value}")
     for name, tensor in file.tensors.items():
         print(f"  {name:32s} {tensor.slot.rows:7d} x {tensor.slot.columns:<7d} {ENCODING_NAMES[tensor.encoding]}")
+    if file.head:
+        print_head(file.head.head)
     for task in file.tasks:
         print(f"  task {task.name!r} of backbone {task.fingerprint:016x}, {task.origin}, "
               f"{task.parameter_count():,} parameters")
@@ -122,6 +161,8 @@ def print_listing(file: PackedFile) -> None:
                       f"bottleneck {slot.attachment.bottleneckWidth}, N {down.phmDim}, R {down.factorRank}, "
                       f"input rule {slot.attachment.inputRule}, skip rule {slot.attachment.skipRule}")
         norms = sum(slot.norm is not None for slot in task.slots.values())
+        if task.head:
+            print_head(task.head)
         print(f"    {norms} task norms, {len(task.linears)} linears, {len(task.tensors)} tensors")
 
 

@@ -9,7 +9,8 @@ from typing import Iterator
 
 import numpy as np
 
-from tusk_container import CONFIG_BYTES, Config, Container, aligned, require
+from tusk_container import (CONFIG_BYTES, LAYER_NORM, LEARNED_POSITIONS, NORM_BEFORE, Config, Container, aligned,
+                            require)
 
 INDEX_ENTRY_BYTES = 64
 SHARED, ENCODER, DECODER = 0, 1, 2
@@ -18,12 +19,18 @@ FLOAT32, INT8_ROWS = 1, 2
 ENCODING_NAMES = {FLOAT32: "float32", INT8_ROWS: "int8"}
 
 ROLES = {
-    1: "embedding", 2: "relativeBias", 3: "finalNorm", 4: "head",
+    1: "embedding", 2: "relativeBias", 3: "finalNorm", 4: "head", 5: "positionEmbedding", 6: "tokenTypeEmbedding",
+    7: "embeddingNorm", 8: "embeddingNormBias", 9: "finalNormBias",
     10: "selfAttentionNorm", 11: "selfAttentionQ", 12: "selfAttentionK", 13: "selfAttentionV", 14: "selfAttentionO",
+    15: "selfAttentionNormBias", 16: "selfAttentionQBias", 17: "selfAttentionKBias", 18: "selfAttentionVBias",
+    19: "selfAttentionOBias",
     20: "crossAttentionNorm", 21: "crossAttentionQ", 22: "crossAttentionK", 23: "crossAttentionV",
-    24: "crossAttentionO", 30: "feedForwardNorm", 31: "wi", 32: "wi0", 33: "wi1", 34: "wo",
+    24: "crossAttentionO", 30: "feedForwardNorm", 31: "wi", 32: "wi0", 33: "wi1", 34: "wo", 35: "feedForwardNormBias",
+    36: "wiBias", 37: "wi0Bias", 38: "wi1Bias", 39: "woBias", 40: "pooler", 41: "poolerBias",
 }
-MATRICES = {1, 4, 11, 12, 13, 14, 21, 22, 23, 24, 31, 32, 33, 34}
+ROLE_NUMBERS = {name: number for number, name in ROLES.items()}
+BLOCK_ROLES = range(10, 40)
+MATRICES = {1, 4, 11, 12, 13, 14, 21, 22, 23, 24, 31, 32, 33, 34, 40}
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,15 @@ class Slot:
     @property
     def name(self) -> str:
         where = {SHARED: "", ENCODER: "encoder.", DECODER: "decoder."}[self.stack]
-        block = f"{self.layer}." if self.role >= 10 else ""
+        block = f"{self.layer}." if self.role in BLOCK_ROLES else ""
         return f"{where}{block}{ROLES[self.role]}"
 
 
 def registry_groups(config: Config) -> Iterator[list[Slot]]:
     """The tensors a config record demands, one list per weights section, in file order."""
+    if config.is_encoder:
+        yield from encoder_groups(config)
+        return
     d, f, inner = config.dModel, config.dFF, config.headCount * config.dKV
     vocabulary, buckets, heads = config.vocabularySize, config.bucketCount, config.headCount
     yield [Slot(1, SHARED, 0, vocabulary, d),
@@ -61,24 +71,37 @@ def registry_groups(config: Config) -> Iterator[list[Slot]]:
         yield [Slot(4, SHARED, 0, vocabulary, d)]
 
 
-def hugging_face_name(slot: Slot) -> str:
-    stack, role = STACK_NAMES[slot.stack], ROLES[slot.role]
-    block = f"{stack}.block.{slot.layer}.layer"
-    feed_forward = 2 if slot.stack == DECODER else 1
-    if role in ("embedding", "head"):
-        return {"embedding": "shared.weight", "head": "lm_head.weight"}[role]
-    if role == "relativeBias":
-        return f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
-    if role == "finalNorm":
-        return f"{stack}.final_layer_norm.weight"
-    for prefix, index, module in (("selfAttention", 0, "SelfAttention"), ("crossAttention", 1, "EncDecAttention")):
-        if role.startswith(prefix):
-            part = role.removeprefix(prefix)
-            return f"{block}.{index}." + ("layer_norm.weight" if part == "Norm" else f"{module}.{part.lower()}.weight")
-    if role == "feedForwardNorm":
-        return f"{block}.{feed_forward}.layer_norm.weight"
-    module = {"wi": "wi", "wi0": "wi_0", "wi1": "wi_1", "wo": "wo"}[role]
-    return f"{block}.{feed_forward}.DenseReluDense.{module}.weight"
+def encoder_groups(config: Config) -> Iterator[list[Slot]]:
+    d, f, inner = config.dModel, config.dFF, config.headCount * config.dKV
+    layer_norm, biases = config.normKind == LAYER_NORM, config.hasBiases
+    final = config.normPlacement == NORM_BEFORE
+
+    def group(stack: int, layer: int, rows: list[tuple[bool, str, int, int]]) -> list[Slot]:
+        return [Slot(ROLE_NUMBERS[name], stack, layer, *shape) for there, name, *shape in rows if there]
+
+    learned = config.positionScheme == LEARNED_POSITIONS
+    yield [*group(SHARED, 0, [
+        (True, "embedding", config.vocabularySize, d),
+        (config.tokenTypeCount > 0, "tokenTypeEmbedding", config.tokenTypeCount, d),
+        (learned, "positionEmbedding", config.maxPositions, d),
+        (config.hasEmbeddingNorm, "embeddingNorm", 1, d),
+        (config.hasEmbeddingNorm and layer_norm, "embeddingNormBias", 1, d),
+    ]), *group(ENCODER, 0, [
+        (not learned, "relativeBias", config.bucketCount, config.headCount),
+        (final, "finalNorm", 1, d),
+        (final and layer_norm, "finalNormBias", 1, d),
+    ])]
+    wide = ["wi0", "wi1"] if config.gated else ["wi"]
+    for layer in range(config.layerCount):
+        rows = [(True, "selfAttentionNorm", 1, d), (layer_norm, "selfAttentionNormBias", 1, d)]
+        for name, out, width in [*((f"selfAttention{part}", inner, d) for part in "QKV"), ("selfAttentionO", d, inner)]:
+            rows += [(True, name, out, width), (biases, f"{name}Bias", 1, out)]
+        rows += [(True, "feedForwardNorm", 1, d), (layer_norm, "feedForwardNormBias", 1, d)]
+        for name, out, width in [*((name, f, d) for name in wide), ("wo", d, f)]:
+            rows += [(True, name, out, width), (biases, f"{name}Bias", 1, out)]
+        yield group(ENCODER, layer, rows)
+    if config.hasPooler:
+        yield group(SHARED, 0, [(True, "pooler", d, d), (True, "poolerBias", 1, d)])
 
 
 @dataclass(frozen=True)

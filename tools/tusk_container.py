@@ -53,9 +53,10 @@ SECTION_KINDS = {
     2: SectionKind("tensorIndex", 64, True, {"backbone": 1, "bundle": 1}, {"backbone": 1, "bundle": 1}, 1),
     6: SectionKind("provenance", 64, False, {}, {"backbone": 1, "task": 1, "bundle": 1}, 2),
     4: SectionKind("tokenizer", 4096, False, {}, {"backbone": 1, "bundle": 1}, 3),
+    7: SectionKind("head", 4096, False, {}, {"backbone": 1, "bundle": 1}, 4),
     3: SectionKind("weights", 4096, True, {"backbone": 1, "bundle": 1},
-                   {"backbone": UNBOUNDED, "bundle": UNBOUNDED}, 4),
-    5: SectionKind("task", 4096, True, {"task": 1, "bundle": 1}, {"task": 1, "bundle": UNBOUNDED}, 5),
+                   {"backbone": UNBOUNDED, "bundle": UNBOUNDED}, 5),
+    5: SectionKind("task", 4096, True, {"task": 1, "bundle": 1}, {"task": 1, "bundle": UNBOUNDED}, 6),
 }
 PROVENANCE_LIMIT_BYTES = 64 * 1024
 
@@ -196,20 +197,37 @@ class Config:
     eosId: int
     decoderStartId: int
     weightEncoding: int
+    maxPositions: int
+    positionOffset: int
+    tokenTypeCount: int
+    hasBiases: bool
+    hasEmbeddingNorm: bool
+    hasPooler: bool
 
     @property
     def activation_name(self) -> str:
         return ACTIVATIONS[self.activation]
 
+    @property
+    def is_encoder(self) -> bool:
+        return self.architecture == ENCODER_ONLY
 
-CONFIG_STRUCT = struct.Struct("<Q 10I f 3I f 3I f 4I")
+
+ENCODER_DECODER, ENCODER_ONLY = 1, 2
+RELATIVE_BIAS, LEARNED_POSITIONS = 1, 2
+RMS_NORM, LAYER_NORM = 1, 2
+NORM_BEFORE, NORM_BEHIND = 1, 2
+
+CONFIG_STRUCT = struct.Struct("<Q 10I f 3I f 3I f 4I 6I")
 CONFIG_LIMITS = {
-    "architecture": (1, 1), "dModel": (1, 65_536), "dFF": (1, 1_048_576), "dKV": (1, 4_096), "headCount": (1, 1_024),
-    "layerCount": (1, 1_024), "decoderLayerCount": (1, 1_024), "vocabularySize": (1, 16_777_216),
-    "bucketCount": (4, 4_096), "maxDistance": (1, 1_048_576), "activation": (0, len(ACTIVATIONS) - 1), "gated": (0, 1),
-    "tiedHead": (0, 1), "normKind": (1, 1), "normPlacement": (1, 1), "positionScheme": (1, 1),
-    "weightEncoding": (1, 2),
+    "architecture": (ENCODER_DECODER, ENCODER_ONLY), "dModel": (1, 65_536), "dFF": (1, 1_048_576), "dKV": (1, 4_096),
+    "headCount": (1, 1_024), "layerCount": (1, 1_024), "decoderLayerCount": (0, 1_024),
+    "vocabularySize": (1, 16_777_216), "bucketCount": (0, 4_096), "maxDistance": (0, 1_048_576),
+    "activation": (0, len(ACTIVATIONS) - 1), "gated": (0, 1), "tiedHead": (0, 1), "normKind": (1, 2),
+    "normPlacement": (1, 2), "positionScheme": (1, 2), "weightEncoding": (1, 2), "maxPositions": (0, 1_048_576),
+    "tokenTypeCount": (0, 256), "hasBiases": (0, 1), "hasEmbeddingNorm": (0, 1), "hasPooler": (0, 1),
 }
+BOOLEANS = ("gated", "tiedHead", "hasBiases", "hasEmbeddingNorm", "hasPooler")
 
 
 def read_config(container: Container) -> tuple[Config, bytes]:
@@ -223,11 +241,35 @@ def read_config(container: Container) -> tuple[Config, bytes]:
     for name, (low, high) in CONFIG_LIMITS.items():
         require(low <= values[name] <= high, base, f"{name} is {values[name]}, required {low} ... {high}")
     require(not any(record[CONFIG_STRUCT.size:]), base + CONFIG_STRUCT.size, "reserved is not zero")
-    config = Config(**{**values, "gated": bool(values["gated"]), "tiedHead": bool(values["tiedHead"])})
-    require(config.bucketCount % 2 == 0, base + 40, f"bucketCount {config.bucketCount} is odd")
-    require(config.maxDistance > config.bucketCount // 2, base + 44, f"maxDistance {config.maxDistance}")
+    config = Config(**{**values, **{name: bool(values[name]) for name in BOOLEANS}})
     require(bool(np.isfinite(config.normEpsilon)) and config.normEpsilon > 0, base + 48, "normEpsilon")
     require(bool(np.isfinite([config.logitScale, config.attentionScale]).all()), base + 64, "a scale is not finite")
+    check_positions(config, base)
+    check_decoder(config, base)
     for name in ("padId", "eosId", "decoderStartId"):
         require(getattr(config, name) < config.vocabularySize, base + 84, f"{name} is not below vocabularySize")
     return config, record
+
+
+def check_positions(config: Config, base: int) -> None:
+    if config.positionScheme == RELATIVE_BIAS:
+        require(config.bucketCount >= 4 and config.bucketCount % 2 == 0, base + 40, f"bucketCount {config.bucketCount}")
+        require(config.maxDistance > config.bucketCount // 2, base + 44, f"maxDistance {config.maxDistance}")
+        require(config.maxPositions == config.positionOffset == 0, base + 100, "a position table beside a relative bias")
+    else:
+        require(config.bucketCount == config.maxDistance == 0, base + 40, "buckets beside a position table")
+        require(config.maxPositions >= 1, base + 100, "no positions")
+        require(config.positionOffset < config.maxPositions, base + 104, f"positionOffset {config.positionOffset}")
+
+
+def check_decoder(config: Config, base: int) -> None:
+    """An encoder says nothing of a decoder; an encoder-decoder is a T5."""
+    if config.is_encoder:
+        for name in ("decoderLayerCount", "tiedHead", "logitScale", "decoderStartId"):
+            require(getattr(config, name) == 0, base, f"{name} of an encoder is {getattr(config, name)}")
+        return
+    require(config.decoderLayerCount >= 1, base + 32, "no decoder")
+    for name in ("normKind", "normPlacement", "positionScheme"):
+        require(getattr(config, name) == 1, base + 68, f"{name} of an encoder-decoder is {getattr(config, name)}")
+    for name in ("maxPositions", "positionOffset", "tokenTypeCount", "hasBiases", "hasEmbeddingNorm", "hasPooler"):
+        require(not getattr(config, name), base + 100, f"{name} of an encoder-decoder is {getattr(config, name)}")

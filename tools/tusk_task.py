@@ -10,10 +10,11 @@ import numpy as np
 
 from tusk_container import ACTIVATIONS, aligned, require, require_zero
 
-TASK_HEADER_BYTES, SLOT_BYTES, ATTACHMENT_BYTES, LINEAR_BYTES, TENSOR_BYTES = 96, 16, 64, 64, 32
+TASK_HEADER_BYTES, SLOT_BYTES, ATTACHMENT_BYTES, LINEAR_BYTES, HEAD_BYTES, TENSOR_BYTES = 96, 16, 64, 64, 64, 32
 TENSOR_KINDS = {
     1: "rule", 2: "ruleLeft", 3: "ruleRight", 4: "leftFactor", 5: "rightFactor", 6: "full", 7: "bias",
     8: "adapterNormWeight", 9: "adapterNormBias", 10: "taskNorm", 11: "scalingVector",
+    12: "taskNormBias",
 }
 ORIGINS = {1: "adapters library", 2: "Compacter authors' code"}
 
@@ -66,6 +67,26 @@ class TaskSlot:
     name: str
     attachment: Attachment | None
     norm: int | None
+    normBias: int | None
+
+
+HEAD_INPUTS = {1: "first token", 2: "pooler", 3: "mean"}
+HEAD_OUTPUTS = {1: "labels", 2: "independent labels", 3: "numbers", 4: "embedding"}
+
+
+@dataclass(frozen=True)
+class Head:
+    """What becomes of an encoder's output; `first` and `second` are indices into the linears, or None."""
+
+    input: str
+    output: str
+    activation1: str
+    activation2: str
+    first: int | None
+    second: int | None
+    outWidth: int
+    isNormalized: bool
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -81,6 +102,8 @@ class Task:
     attachments: list[Attachment]
     linears: list[Linear]
     tensors: list[TaskTensor]
+    head: Head | None
+    tables_end: int
 
     def values(self, index: int | None) -> np.ndarray | None:
         """The tensor's values, flat dimensions of 1 at the end removed; None for a tensor that is not there."""
@@ -116,14 +139,17 @@ class TaskReader:
     def read(self) -> Task:
         self.require(len(self.bytes) >= TASK_HEADER_BYTES, 0, "a task section shorter than its header")
         (fingerprint, d_model, layers, decoder_layers, vocabulary, origin, name_bytes, attachment_count, linear_count,
-         tensor_count, reserved, section_bytes) = struct.unpack_from("<Q10IQ", self.bytes)
+         tensor_count, head_count, section_bytes) = struct.unpack_from("<Q10IQ", self.bytes)
+        label_bytes, = struct.unpack_from("<I", self.bytes, 64)
         self.require(1 <= d_model <= 65_536, 8, f"dModel {d_model}")
         self.require(1 <= layers <= 1_024, 12, f"layerCount {layers}")
         self.require(decoder_layers <= 1_024, 16, f"decoderLayerCount {decoder_layers}")
         self.require(1 <= vocabulary <= 16_777_216, 20, f"vocabularySize {vocabulary}")
         self.require(origin in ORIGINS, 24, f"origin {origin}")
         self.require(1 <= name_bytes <= 255, 28, f"nameBytes {name_bytes}")
-        self.require(reserved == 0 and not any(self.bytes[64:TASK_HEADER_BYTES]), 44, "reserved is not zero")
+        self.require(head_count <= 1, 44, f"headCount {head_count}")
+        self.require(head_count == 1 or label_bytes == 0, 64, "labels without a head")
+        self.require(not any(self.bytes[68:TASK_HEADER_BYTES]), 68, "reserved is not zero")
         self.require(any(self.bytes[56:64]), 56, "backboneParameters is 0")
         self.require(section_bytes == len(self.bytes), 48, f"sectionBytes {section_bytes}")
         self.d_model = d_model
@@ -132,7 +158,9 @@ class TaskReader:
         slots_at = TASK_HEADER_BYTES + aligned(name_bytes, 8)
         attachments_at = slots_at + SLOT_BYTES * len(names)
         linears_at = attachments_at + ATTACHMENT_BYTES * attachment_count
-        tensors_at = linears_at + LINEAR_BYTES * linear_count
+        head_at = linears_at + LINEAR_BYTES * linear_count
+        labels_at = head_at + HEAD_BYTES * head_count
+        tensors_at = labels_at + aligned(label_bytes, 8)
         tables_end = tensors_at + TENSOR_BYTES * tensor_count
         self.require(tables_end <= len(self.bytes), 32, f"the tables end at {tables_end}, behind the section")
         name = self.read_name(name_bytes, slots_at)
@@ -143,28 +171,37 @@ class TaskReader:
         slots, taken = {}, 0
         for index, slot_name in enumerate(names):
             at = slots_at + SLOT_BYTES * index
-            first, count, norm, slot_reserved = struct.unpack_from("<4I", self.bytes, at)
+            first, count, norm, norm_bias = struct.unpack_from("<4I", self.bytes, at)
             self.require(first == taken, at, f"slot {slot_name}: firstAttachment {first}, required {taken}")
             self.require(count <= (0 if slot_name.endswith(".end") else 1), at + 4, f"slot {slot_name}: {count}")
-            self.require(slot_reserved == 0, at + 12, "reserved is not zero")
             self.require(taken + count <= attachment_count, at, f"slot {slot_name}: no such attachment")
             self.check_reference(norm, tensors, "taskNorm", (d_model, 1, 1), at + 8)
-            slots[slot_name] = TaskSlot(slot_name, attachments[first] if count else None, optional(norm))
+            self.check_reference(norm_bias, tensors, "taskNormBias", (d_model, 1, 1), at + 12)
+            slots[slot_name] = TaskSlot(slot_name, attachments[first] if count else None, optional(norm),
+                                        optional(norm_bias))
             taken += count
         self.require(taken == attachment_count, 32, f"{attachment_count} attachments, {taken} in slots")
+        head = None
+        if head_count:
+            self.require(decoder_layers == 0, 44, "a head on a backbone with a decoder")
+            labels = self.read_labels(labels_at, label_bytes, tensors_at)
+            head = self.read_head(head_at, linears, labels)
         task = Task(name, fingerprint, d_model, layers, decoder_layers, vocabulary, ORIGINS[origin], slots, attachments,
-                    linears, tensors)
+                    linears, tensors, head, tables_end)
         self.check_numbering(task)
         return task
 
-    def read_name(self, name_bytes: int, slots_at: int) -> str:
-        raw = self.bytes[TASK_HEADER_BYTES:TASK_HEADER_BYTES + name_bytes]
+    def text(self, raw: bytes, at: int, what: str) -> str:
         try:
-            name = raw.decode()
+            text = raw.decode()
         except UnicodeDecodeError:
-            self.require(False, TASK_HEADER_BYTES, "the name is not UTF-8")
-        self.require(not any(unicodedata.category(letter) == "Cc" for letter in name), TASK_HEADER_BYTES,
-                     "a control character in the name")
+            self.require(False, at, f"the {what} is not UTF-8")
+        self.require(not any(unicodedata.category(letter) == "Cc" for letter in text), at,
+                     f"a control character in the {what}")
+        return text
+
+    def read_name(self, name_bytes: int, slots_at: int) -> str:
+        name = self.text(self.bytes[TASK_HEADER_BYTES:TASK_HEADER_BYTES + name_bytes], TASK_HEADER_BYTES, "name")
         self.require(not any(self.bytes[TASK_HEADER_BYTES + name_bytes:slots_at]), TASK_HEADER_BYTES + name_bytes,
                      "padding of the name is not zero")
         return name
@@ -241,21 +278,69 @@ class TaskReader:
         return Attachment(ACTIVATIONS[activation], input_rule, skip_rule, bool(flags & 1), width, scaling, epsilon,
                           down, up, *map(optional, references))
 
+    def read_labels(self, at: int, label_bytes: int, end: int) -> tuple[str, ...]:
+        labels, position = [], at
+        while position < at + label_bytes:
+            length = self.bytes[position]
+            raw = self.bytes[position + 1:position + 1 + length]
+            position += 1 + length
+            self.require(length >= 1 and position <= at + label_bytes, at, "a label's length")
+            labels.append(self.text(raw, at, "label"))
+        self.require(not any(self.bytes[position:end]), position, "padding of the labels is not zero")
+        return tuple(labels)
+
+    def read_head(self, at: int, linears: list[Linear], labels: tuple[str, ...]) -> Head:
+        (source, output, activation1, activation2, first, second, out_width, label_count, flags) = struct.unpack_from(
+            "<4H5I", self.bytes, at)
+        self.require(source in HEAD_INPUTS, at, f"input {source}")
+        self.require(output in HEAD_OUTPUTS, at + 2, f"output {output}")
+        width = self.d_model
+        for place, activation, reference in ((8, activation1, first), (12, activation2, second)):
+            self.require(activation < len(ACTIVATIONS), at + 4, f"activation {activation}")
+            self.require(reference > 0 or activation == 0, at + 4, "an activation without a layer")
+            if reference:
+                self.require(reference <= len(linears), at + place, f"no linear {reference - 1}")
+                linear = linears[reference - 1]
+                self.require(linear.inWidth == width, at + place, f"linear of {linear.inWidth} behind {width}")
+                width = linear.outWidth
+        self.require(first > 0 or second == 0, at + 12, "a second layer without a first")
+        self.require(out_width == width, at + 16, f"outWidth {out_width}, the last layer's is {width}")
+        self.require(label_count in (0, out_width) and label_count == len(labels), at + 20,
+                     f"labelCount {label_count}, {len(labels)} labels")
+        self.require(flags & ~1 == 0, at + 24, f"flags {flags:#x}")
+        self.require(not any(self.bytes[at + 28:at + HEAD_BYTES]), at + 28, "reserved is not zero")
+        return Head(HEAD_INPUTS[source], HEAD_OUTPUTS[output], ACTIVATIONS[activation1], ACTIVATIONS[activation2],
+                    optional(first), optional(second), out_width, bool(flags & 1), labels)
+
     def check_numbering(self, task: Task) -> None:
         """Every linear and tensor is named, in the order of first mention."""
         linears = tensors = 0
-        for slot in task.slots.values():
-            mentioned = [slot.norm]
-            if slot.attachment:
-                for index in (slot.attachment.down, slot.attachment.up):
-                    self.require(index <= linears, 0, f"slot {slot.name}: linear {index} before linear {linears}")
-                    linears = max(linears, index + 1)
-                    linear = task.linears[index]
-                    mentioned += [getattr(linear, field.name) for field in fields(Linear)[4:]]
-                mentioned += [getattr(slot.attachment, field.name) for field in fields(Attachment)[9:]]
-            for index in (reference for reference in mentioned if reference is not None):
-                self.require(index <= tensors, 0, f"slot {slot.name}: tensor {index} before tensor {tensors}")
+
+        def mention(index: int | None) -> None:
+            nonlocal tensors
+            if index is not None:
+                self.require(index <= tensors, 0, f"tensor {index} is named before tensor {tensors}")
                 tensors = max(tensors, index + 1)
+
+        def mention_linear(index: int | None) -> None:
+            nonlocal linears
+            if index is not None:
+                self.require(index <= linears, 0, f"linear {index} is named before linear {linears}")
+                linears = max(linears, index + 1)
+                for field in fields(Linear)[4:]:
+                    mention(getattr(task.linears[index], field.name))
+
+        for slot in task.slots.values():
+            mention(slot.norm)
+            mention(slot.normBias)
+            if slot.attachment:
+                mention_linear(slot.attachment.down)
+                mention_linear(slot.attachment.up)
+                for field in fields(Attachment)[9:]:
+                    mention(getattr(slot.attachment, field.name))
+        if task.head:
+            mention_linear(task.head.first)
+            mention_linear(task.head.second)
         self.require(linears == len(task.linears), 36, f"{len(task.linears)} linears, {linears} of them used")
         self.require(tensors == len(task.tensors), 40, f"{len(task.tensors)} tensors, {tensors} of them used")
 
@@ -273,7 +358,4 @@ def verify_task(task: Task, section: np.ndarray, base: int) -> None:
             require_zero(section, end, tensor.offset, "padding between tensors")
         end = tensor.offset + 4 * tensor.values.size
     if task.tensors:
-        tables_end = (TASK_HEADER_BYTES + aligned(len(task.name.encode()), 8) + SLOT_BYTES * len(task.slots)
-                      + ATTACHMENT_BYTES * len(task.attachments) + LINEAR_BYTES * len(task.linears)
-                      + TENSOR_BYTES * len(task.tensors))
-        require_zero(section, tables_end, task.tensors[0].offset, "padding before the data")
+        require_zero(section, task.tables_end, task.tensors[0].offset, "padding before the data")

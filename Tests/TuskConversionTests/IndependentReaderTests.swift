@@ -12,7 +12,8 @@ import TuskFormat
   private static let backbones = [
     "Tests/Fixtures/golden/backbones/t5_v10", "Tests/Fixtures/golden/backbones/t5_v11",
     "Tests/Fixtures/golden-extra/backbones/t5_tied", "Tests/Fixtures/golden-extra/backbones/t5_deep_decoder",
-    "tools/demo/t5-backbone",
+    "Tests/Fixtures/golden/backbones/bert", "Tests/Fixtures/golden/backbones/roberta",
+    "Tests/Fixtures/golden-encoders/backbones/distilbert", "tools/demo/t5-backbone",
   ]
 
   /// Exit code and all output of the reader.
@@ -54,7 +55,10 @@ import TuskFormat
   }
 
   @Test func tasksKeepEveryRule() throws {
-    for (golden, hub) in [("golden", "t5_v10"), ("golden", "t5_v11"), ("golden-extra", "t5_tied")] {
+    for (golden, hub) in [
+      ("golden", "t5_v10"), ("golden", "t5_v11"), ("golden-extra", "t5_tied"), ("golden", "bert"),
+      ("golden-encoders", "bert_without_head"), ("golden-encoders", "distilbert"),
+    ] {
       let root = Self.package.appendingPathComponent("Tests/Fixtures/\(golden)")
       let backbone = temporaryPath("backbone.tusk")
       defer { try? FileManager.default.removeItem(atPath: backbone) }

@@ -9,7 +9,7 @@ public struct ConversionProgress: Sendable {
   public let tensor: String
 }
 
-/// Turns a Hugging Face T5 directory into a packed backbone.
+/// Turns a Hugging Face directory into a packed backbone.
 ///
 /// Creating one reads the configuration and the headers and proves that every tensor is there; `write` streams the values.
 public struct BackboneConversion {
@@ -22,6 +22,8 @@ public struct BackboneConversion {
 
   private let source: BackboneSource
   private let directory: String
+  /// The section of the checkpoint's own head, its fingerprint still zero.
+  private let head: [UInt8]?
 
   public struct Outcome: Sendable {
     /// With the fingerprint of the checkpoint.
@@ -33,14 +35,24 @@ public struct BackboneConversion {
 
   /// - Throws: `ConversionError`.
   public init(directory: String, weights: WeightEncoding = .int8Rows) throws(ConversionError) {
-    let base = directory.hasSuffix("/") ? directory : directory + "/"
+    let given = directory.hasSuffix("/") ? directory : directory + "/"
+    let sentences = try SentenceTransformer(ifPresent: given)
+    let base = sentences?.checkpointDirectory ?? given
     guard let settings = try Settings(ifPresent: base + "config.json") else {
       throw ConversionError(
         .cannotOpen, file: base + "config.json", "there is no such file; a Hugging Face checkpoint directory has one")
     }
-    let config = try T5Configuration.read(settings, weights: weights)
-    self.directory = directory
-    source = try BackboneSource(try Checkpoint.open(directory: directory), config: config, directory: directory)
+    let family = try ModelFamily(settings)
+    let checkpoint = try Checkpoint.open(directory: base)
+    let config =
+      try family.isEncoderOnly
+      ? EncoderConfiguration.read(
+        settings, family,
+        hasPooler: checkpoint.tensorNames.contains { family.canonical($0) == EncoderNames.pooler }, weights: weights)
+      : T5Configuration.read(settings, weights: weights)
+    self.directory = base
+    source = try BackboneSource(checkpoint, family, config: config, directory: base)
+    head = try CheckpointHead.section(source, settings, sentences?.head)
     notes = Self.notes(source)
   }
 
@@ -101,7 +113,7 @@ public struct BackboneConversion {
       directory: directory, files: source.checkpoint.files.map(\.path),
       settings: ["weights \(config.weightEncoding == .int8Rows ? "int8" : "float32")"])
     return try Output.write(path) { () throws(WriteError) in
-      try BackboneWriter(path: path, config: config, tokenizer: tokenizer, provenance: provenance.bytes)
+      try BackboneWriter(path: path, config: config, tokenizer: tokenizer, provenance: provenance.bytes, head: head)
     }
   }
 

@@ -3,29 +3,34 @@ import TuskFormat
 /// The backbone in a checkpoint: every tensor the configuration demands, found, of the right shape and type.
 struct BackboneSource {
   let checkpoint: Checkpoint
+  let family: ModelFamily
   let config: BackboneConfig
   /// In index order.
   let tensors: [CheckpointTensor]
   /// Further copies of the embedding under other names.
   let embeddingAliases: [CheckpointTensor]
-  /// Tensors of adapters and heads, by their names without prefix.
+  /// Tensors of adapters and of the heads beside them, by their names without prefix.
   let others: [String: CheckpointTensor]
+  /// Tensors of the checkpoint's own head for sequence classification, by their names without prefix.
+  let classifier: [String: CheckpointTensor]
   /// Keys passed over because nothing uses them.
   let ignored: [String]
 
   /// - Parameter directory: names the checkpoint in errors about what is not in it.
   /// - Throws: `ConversionError` naming the first tensor that is missing, misshapen or unknown.
-  init(_ checkpoint: Checkpoint, config: BackboneConfig, directory: String) throws(ConversionError) {
-    var rest = try Self.byName(checkpoint)
-    let aliasNames = T5Names.embeddingAliases(hasTiedHead: config.hasTiedHead)
+  init(
+    _ checkpoint: Checkpoint, _ family: ModelFamily, config: BackboneConfig, directory: String
+  ) throws(ConversionError) {
+    var rest = try Self.byName(checkpoint, family)
+    let aliasNames = family.embeddingAliases(config)
     // Writers that store tied tensors once choose which name stays.
-    if rest[T5Names.embedding] == nil, let name = aliasNames.first(where: { rest[$0] != nil }) {
-      rest[T5Names.embedding] = rest.removeValue(forKey: name)
+    if rest[family.embedding] == nil, let name = aliasNames.first(where: { rest[$0] != nil }) {
+      rest[family.embedding] = rest.removeValue(forKey: name)
     }
     var tensors: [CheckpointTensor] = []
     for position in 0..<config.tensorCount {
       let spec = config.tensorSpec(at: position)
-      let name = T5Names.name(of: spec)
+      let name = family.name(of: spec)
       guard let tensor = rest.removeValue(forKey: name) else {
         throw ConversionError(
           .missingTensor, file: directory, subject: name,
@@ -42,30 +47,37 @@ struct BackboneSource {
     }
     var ignored: [String] = []
     var others: [String: CheckpointTensor] = [:]
+    var classifier: [String: CheckpointTensor] = [:]
     for (name, tensor) in rest.sorted(by: { $0.key < $1.key }) {
-      if T5Names.ignorable.contains(name) {
+      if family.ignores(name) {
         ignored.append(tensor.name)
+      } else if family.isClassifier(name) {
+        classifier[name] = tensor
       } else if AdapterKey(name) != nil {
         others[name] = tensor
       } else {
         throw ConversionError(
           .unknownTensor, file: tensor.sourceFile, subject: tensor.name,
-          "found a tensor of shape \(tensor.shape) that a T5 of this configuration does not have")
+          "found a tensor of shape \(tensor.shape) that a \(family.title) of this configuration does not have")
       }
     }
     self.checkpoint = checkpoint
+    self.family = family
     self.config = config
     self.tensors = tensors
     embeddingAliases = aliases
     self.others = others
+    self.classifier = classifier
     self.ignored = ignored + checkpoint.ignoredEntries
   }
 
-  private static func byName(_ checkpoint: Checkpoint) throws(ConversionError) -> [String: CheckpointTensor] {
+  private static func byName(
+    _ checkpoint: Checkpoint, _ family: ModelFamily
+  ) throws(ConversionError) -> [String: CheckpointTensor] {
     var tensors: [String: CheckpointTensor] = [:]
     for name in checkpoint.tensorNames {
       let tensor = checkpoint.tensor(name)!
-      if let other = tensors.updateValue(tensor, forKey: T5Names.stripped(name)) {
+      if let other = tensors.updateValue(tensor, forKey: family.canonical(name)) {
         throw ConversionError(
           .unknownTensor, file: tensor.sourceFile, subject: name,
           "found a tensor that is '\(other.name.printable)' under another prefix")
@@ -102,7 +114,7 @@ struct BackboneSource {
         guard let difference = (0..<count).first(where: { values[$0].bitPattern != others[$0].bitPattern }) else {
           continue
         }
-        let isHead = T5Names.stripped(alias.name) == T5Names.head
+        let isHead = family.canonical(alias.name) == T5Names.head
         throw ConversionError(
           .mismatch, file: alias.sourceFile, subject: alias.name,
           "row \(start + difference / columns) differs from '\(embedding.name.printable)', which it must equal"
@@ -113,8 +125,13 @@ struct BackboneSource {
 }
 
 extension TensorSpec {
-  /// The shape in a checkpoint, where norms are vectors.
-  var sourceShape: [Int] { role.isMatrix || role == .relativeBias ? [rows, columns] : [columns] }
+  /// The shape in a checkpoint, where norms and biases are vectors.
+  var sourceShape: [Int] {
+    switch role {
+    case .relativeBias, .positionEmbedding, .tokenTypeEmbedding: [rows, columns]
+    default: role.isMatrix ? [rows, columns] : [columns]
+    }
+  }
 }
 
 extension CheckpointTensor {

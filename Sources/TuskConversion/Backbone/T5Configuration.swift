@@ -37,12 +37,7 @@ enum T5Configuration {
   }
 
   private static func requireSupported(_ settings: Settings) throws(ConversionError) {
-    let modelType = try settings.optionalText("model_type")
-    guard modelType == "t5" else {
-      throw ConversionError(
-        .unsupported, file: settings.file, subject: "model_type",
-        "found \(modelType.map { "'\($0.printable)'" } ?? "no such setting"); Tusk converts models of type 't5'")
-    }
+    guard try ModelFamily(settings) == .t5 else { throw settings.error("model_type", required: "'t5'") }
     if settings["quantization_config"] != nil {
       throw ConversionError(
         .unsupported, file: settings.file, subject: "quantization_config",

@@ -13,12 +13,6 @@ enum T5Names {
   static let embedding = "shared.weight"
   static let head = "lm_head.weight"
 
-  /// `name` without the prefix of a wrapping class.
-  static func stripped(_ name: String) -> String {
-    for prefix in prefixes where name.hasPrefix(prefix) { return String(name.dropFirst(prefix.count)) }
-    return name
-  }
-
   static func name(of spec: TensorSpec) -> String {
     let stack = spec.stack == .decoder ? "decoder" : "encoder"
     let feedForward = spec.stack == .decoder ? 2 : 1

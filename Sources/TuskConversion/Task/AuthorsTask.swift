@@ -25,7 +25,7 @@ struct AuthorsTask {
     let marker = "adapter_controller.adapters.\(name)."
     sites = try Self.sites(ledger, training, config, marker: marker)
     guard let first = sites.first else { throw Self.noAdapter(ledger.directory) }
-    let down = first.prefix + marker + "down_sampler."
+    let down = first.t5Prefix + marker + "down_sampler."
     guard let bias = ledger[down + "b"] ?? ledger[down + "bias"] else {
       throw ConversionError(
         .missingTensor, file: ledger.directory, subject: down + "b", "found no bias; the authors' adapters have one")
@@ -44,7 +44,7 @@ struct AuthorsTask {
       throw training.error("non_linearity", required: Activation.supportedNames)
     }
     self.activation = activation
-    let norms = first.prefix + "adapter_controller."
+    let norms = first.t5Prefix + "adapter_controller."
     hasNormBefore =
       try training.optionalBool("add_layer_norm_before_adapter") ?? (ledger[norms + "pre_layer_norm.weight"] != nil)
     hasNormAfter =
@@ -57,7 +57,7 @@ struct AuthorsTask {
     let rules = AdapterRules(
       activation: activation, inputRule: .subLayer, skipRule: .subLayer, addsStream: true, scaling: .constant(1))
     for site in sites {
-      let norms = site.prefix + "adapter_controller."
+      let norms = site.t5Prefix + "adapter_controller."
       let prefix = norms + "adapters.\(name)."
       try assembly.addAdapter(
         at: site, rules, down: linear(dModel, width, prefix + "down_sampler.", shared: "W_down"),
@@ -109,7 +109,7 @@ struct AuthorsTask {
         (SubLayer.selfAttention, "add_adapter_in_self_attention"), (.feedForward, "add_adapter_in_feed_forward"),
       ] {
         let possible = (0..<count).map { AdapterSite(stack: stack, subLayer: subLayer, layer: $0) }
-        let isThere = possible.contains { site in ledger.names.contains { $0.hasPrefix(site.prefix + marker) } }
+        let isThere = possible.contains { site in ledger.names.contains { $0.hasPrefix(site.t5Prefix + marker) } }
         guard try training.optionalBool(key) ?? isThere else { continue }
         sites += possible.filter { listed?.contains($0.layer) ?? true }
       }

@@ -1,6 +1,6 @@
 import TuskFormat
 
-/// The settings of a bottleneck adapter of the `adapters` library, on T5.
+/// The settings of a bottleneck adapter of the `adapters` library.
 struct LibraryConfiguration {
   let rules: AdapterRules
   let subLayers: Set<SubLayer>
@@ -35,7 +35,7 @@ struct LibraryConfiguration {
   ]
 
   /// - Parameter isUnversioned: the file names no version: the library then takes "gelu" for gelu_new.
-  init(_ settings: Settings, isUnversioned: Bool) throws(ConversionError) {
+  init(_ settings: Settings, _ family: ModelFamily, isUnversioned: Bool) throws(ConversionError) {
     try Self.requireSupported(settings)
     self.settings = settings
     hasNormBefore = try settings.bool("ln_before", default: false)
@@ -47,7 +47,7 @@ struct LibraryConfiguration {
     }
     if try settings.bool("cross_adapter", default: false) { subLayers.insert(.crossAttention) }
     self.subLayers = subLayers
-    rules = try Self.rules(settings, isUnversioned: isUnversioned, hasNormAfter: hasNormAfter)
+    rules = try Self.rules(settings, family, isUnversioned: isUnversioned, hasNormAfter: hasNormAfter)
     leftOut = Set(try settings.optionalIntegers("leave_out") ?? [])
     kronecker = try settings.bool("phm_layer", default: false) ? try Self.kronecker(settings) : nil
   }
@@ -74,16 +74,27 @@ struct LibraryConfiguration {
     }
   }
 
-  /// T5 hands the adapter no norm, so "before the norm" means the sum itself.
+  /// T5 hands the adapter no norm, so "before the norm" means the sum itself. BERT and its family hand it the norm of
+  /// the sub-layer, which stands behind the sum.
   private static func rules(
-    _ settings: Settings, isUnversioned: Bool, hasNormAfter: Bool
+    _ settings: Settings, _ family: ModelFamily, isUnversioned: Bool, hasNormAfter: Bool
   ) throws(ConversionError) -> AdapterRules {
     let takesSum = try settings.bool("original_ln_before", default: false)
+    let addsStream = try settings.bool("original_ln_after", default: true)
+    if family.isEncoderOnly && !addsStream {
+      throw ConversionError(
+        .unsupported, file: settings.file, subject: "original_ln_after",
+        "found false, which leaves out the norm behind the sub-layer; on a \(family.title) true is required")
+    }
     var skipRule = SkipRule.subLayer
     if settings["residual_before_ln"] == .string("post_add") {
-      throw ConversionError(
-        .unsupported, file: settings.file, subject: "residual_before_ln",
-        "found 'post_add', which the library itself cannot run on T5")
+      guard family.isEncoderOnly && takesSum else {
+        throw ConversionError(
+          .unsupported, file: settings.file, subject: "residual_before_ln",
+          "found 'post_add', which the library itself cannot run "
+            + (family.isEncoderOnly ? "with original_ln_before false" : "on T5"))
+      }
+      skipRule = .subLayerPlusStream
     } else if try !settings.bool("residual_before_ln", default: true), takesSum {
       skipRule = .input
     }
@@ -94,8 +105,8 @@ struct LibraryConfiguration {
     }
     return AdapterRules(
       activation: try activation(settings, isUnversioned: isUnversioned),
-      inputRule: takesSum ? .subLayerPlusStream : .subLayer, skipRule: skipRule,
-      addsStream: try settings.bool("original_ln_after", default: true), scaling: try scaling(settings))
+      inputRule: takesSum ? (family.isEncoderOnly ? .normOfSubLayerPlusStream : .subLayerPlusStream) : .subLayer,
+      skipRule: skipRule, addsStream: addsStream, scaling: try scaling(settings))
   }
 
   private static func activation(_ settings: Settings, isUnversioned: Bool) throws(ConversionError) -> Activation {

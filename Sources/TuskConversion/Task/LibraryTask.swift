@@ -3,6 +3,8 @@ import TuskFormat
 /// A task in the names of the `adapters` library.
 struct LibraryTask {
   let configuration: LibraryConfiguration
+  /// Whose names the tensors have.
+  let family: ModelFamily
   /// What the tensors' names call the adapter.
   let name: String
 
@@ -15,7 +17,7 @@ struct LibraryTask {
   func requireRule(in names: some Sequence<String>, file: String) throws(ConversionError) {
     guard let kronecker = configuration.kronecker, kronecker.sharesRule else { return }
     let rule = sharedPrefix + (kronecker.hasFactorizedRule ? "phm_rule_left" : "phm_rule")
-    guard !names.contains(where: { T5Names.stripped($0).hasSuffix(rule) }) else { return }
+    guard !names.contains(where: { family.canonical($0).hasSuffix(rule) }) else { return }
     throw ConversionError(
       .lostRule, file: file, subject: rule,
       """
@@ -48,7 +50,7 @@ struct LibraryTask {
   private func addAdapter(
     at site: AdapterSite, dModel: Int, width: Int, to assembly: inout TaskAssembly
   ) throws(ConversionError) {
-    let prefix = site.prefix + "adapters.\(name)."
+    let prefix = family.prefix(of: site) + "adapters.\(name)."
     let down = prefix + "adapter_down.\(configuration.hasNormBefore ? 1 : 0)."
     try assembly.addAdapter(
       at: site, configuration.rules, down: linear(dModel, width, down, direction: "W_down"),

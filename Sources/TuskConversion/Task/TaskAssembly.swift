@@ -15,8 +15,8 @@ struct AdapterSite {
     }
   }
 
-  /// How both dialects begin the names of this site's tensors.
-  var prefix: String { "\(stack == .encoder ? "encoder" : "decoder").block.\(layer).layer.\(layerOfBlock)." }
+  /// How both dialects begin the names of this site's tensors on T5.
+  var t5Prefix: String { "\(stack == .encoder ? "encoder" : "decoder").block.\(layer).layer.\(layerOfBlock)." }
 }
 
 /// What a linear of an adapter is made of, and where its dialect keeps the parts.
@@ -101,6 +101,28 @@ struct TaskAssembly {
   /// Replaces the backbone's norm weight at `slot`.
   mutating func setNorm(_ values: [Float], slot: Int) {
     builder.setNorm(builder.addTensor(.taskNorm, TensorShape(config.dModel), values), slot: slot)
+  }
+
+  /// Gives the task a head.
+  mutating func addHead(_ source: HeadSource) throws(ConversionError) {
+    var width = config.dModel
+    var linears: [Int] = []
+    for layer in source.layers {
+      linears.append(
+        try addLinear(
+          LinearSource(
+            form: .dense, inWidth: width, outWidth: layer.outWidth, hasBias: layer.hasBias, prefix: layer.prefix,
+            sharedRulePrefix: nil, sharedWeight: nil)))
+      width = layer.outWidth
+    }
+    let activations = source.layers.map(\.activation)
+    builder.setHead(
+      TaskHead(
+        input: source.input, output: source.output, first: linears.first,
+        firstActivation: activations.first ?? .identity, second: linears.count > 1 ? linears[1] : nil,
+        secondActivation: activations.count > 1 ? activations[1] : .identity, outWidth: width,
+        hasUnitLength: source.hasUnitLength),
+      labels: source.labels.map { Array($0.utf8) })
   }
 
   /// The section.

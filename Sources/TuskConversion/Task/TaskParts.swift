@@ -20,24 +20,26 @@ extension TaskParts {
         "found an adapter of the PEFT library of kind '\(kind.printable)', which is not supported yet")
     }
     guard let ownName = try settings.optionalText("name") else { throw settings.error("name", required: "a text") }
+    let family = try Self.family(settings, config)
     let task = LibraryTask(
       configuration: try LibraryConfiguration(
-        try Self.librarySettings(settings["config"], settings, "config"),
-        isUnversioned: settings["version"] == nil), name: ownName)
+        try Self.librarySettings(settings["config"], settings, "config"), family,
+        isUnversioned: settings["version"] == nil), family: family, name: ownName)
     let checkpoint = try Self.open(base, ["adapter.safetensors", "pytorch_adapter.bin"])
     try task.requireRule(in: checkpoint.tensorNames, file: checkpoint.firstFile)
     try Self.require(settings, config)
 
     var tensors: [String: CheckpointTensor] = [:]
-    for name in checkpoint.tensorNames { tensors[T5Names.stripped(name)] = checkpoint.tensor(name) }
+    for name in checkpoint.tensorNames { tensors[family.canonical(name)] = checkpoint.tensor(name) }
     guard tensors.count == checkpoint.tensorNames.count else {
       throw ConversionError(.unknownTensor, file: checkpoint.firstFile, "found one tensor under two prefixes")
     }
     let ledger = TensorLedger(checkpoint, tensors, directory: checkpoint.firstFile)
     self.name = try Self.taskName(name ?? ownName, file: settings.file)
-    section = try Self.section(task, ledger, config, name: self.name)
-    files = checkpoint.files.map(\.path)
-    notes = try Self.headNotes(base, comparison)
+    let head = try family.isEncoderOnly ? SavedHead(ifPresent: base, family, config) : nil
+    section = try Self.section(task, ledger, head, config, name: self.name)
+    files = (checkpoint.files + (head?.checkpoint.files ?? [])).map(\.path)
+    if !family.isEncoderOnly { notes = try Self.headNotes(base, comparison) }
   }
 
   /// A whole model that `save_pretrained` wrote with its adapters.
@@ -54,12 +56,17 @@ extension TaskParts {
         .mismatch, file: settings.file, subject: "adapters",
         "found \(names.count) adapters; a name among \(names.joined(separator: ", ").printable) is required")
     }
+    guard try ModelFamily(settings) == .t5 else {
+      throw ConversionError(
+        .unsupported, file: settings.file, subject: "adapters",
+        "found a whole encoder saved with its adapters; save the adapter alone, with its head, by save_adapter")
+    }
     let identifier = try identifiers.optionalText(ownName) ?? ""
     let stored = try adapters?.optionalObject("config_map")?[identifier]
     let task = LibraryTask(
       configuration: try LibraryConfiguration(
-        try Self.librarySettings(stored ?? .string(identifier), settings, "adapters"), isUnversioned: false),
-      name: ownName)
+        try Self.librarySettings(stored ?? .string(identifier), settings, "adapters"), .t5, isUnversioned: false),
+      family: .t5, name: ownName)
     let checkpoint = try Checkpoint.open(directory: base)
     try task.requireRule(in: checkpoint.tensorNames, file: checkpoint.firstFile)
     let source = try Self.source(checkpoint, settings, comparison, directory: base)
@@ -71,7 +78,7 @@ extension TaskParts {
       if key.hasPrefix("heads.") {
         try Self.requireHead(tensor, name: key, checkpoint, comparison)
       } else if !task.owns(key),
-        names.contains(where: { LibraryTask(configuration: task.configuration, name: $0).owns(key) })
+        names.contains(where: { LibraryTask(configuration: task.configuration, family: .t5, name: $0).owns(key) })
       {
         others += 1
       } else {
@@ -80,7 +87,7 @@ extension TaskParts {
     }
     self.name = try Self.taskName(name ?? ownName, file: settings.file)
     section = try Self.section(
-      task, TensorLedger(checkpoint, own, directory: checkpoint.firstFile), comparison.config, name: self.name)
+      task, TensorLedger(checkpoint, own, directory: checkpoint.firstFile), nil, comparison.config, name: self.name)
     files = checkpoint.files.map(\.path)
     if others > 0 { notes = ["kept out: \(others) tensors of other adapters"] }
   }
@@ -137,17 +144,20 @@ extension TaskParts {
   ) throws(ConversionError) -> BackboneSource {
     let config = try T5Configuration.read(settings, weights: comparison.config.weightEncoding)
     try comparison.require(config, file: settings.file)
-    return try BackboneSource(checkpoint, config: config, directory: directory)
+    return try BackboneSource(checkpoint, .t5, config: config, directory: directory)
   }
 
   private static func section(
-    _ task: LibraryTask, _ ledger: TensorLedger, _ config: BackboneConfig, name: String
+    _ task: LibraryTask, _ ledger: TensorLedger, _ head: SavedHead?, _ config: BackboneConfig, name: String
   ) throws(ConversionError) -> [UInt8] {
+    var ledger = ledger
+    if let head { try ledger.add(head.tensors, of: head.checkpoint) }
     var assembly = TaskAssembly(
       ledger, config: config,
       builder: TaskBuilder(
         config: config, name: Array(name.utf8), vocabularySize: config.vocabularySize, origin: .adapters))
     try task.assemble(&assembly, config: config)
+    if let head { try assembly.addHead(head.source) }
     return try assembly.finish()
   }
 
@@ -162,12 +172,28 @@ extension TaskParts {
     }
   }
 
-  private static func require(_ settings: Settings, _ config: BackboneConfig) throws(ConversionError) {
-    if let modelType = try settings.optionalText("model_type"), modelType != "t5" {
+  /// Whose names the tensors of an adapter have. What the backbone is called its pack does not say, but what
+  /// distinguishes the families' arithmetic does.
+  private static func family(_ settings: Settings, _ config: BackboneConfig) throws(ConversionError) -> ModelFamily {
+    let modelType = try settings.optionalText("model_type")
+    if modelType == nil && config.hasDecoder { return .t5 }
+    let family = try ModelFamily(settings)
+    let fits =
+      switch family {
+      case .t5: config.hasDecoder
+      case .bert: !config.hasDecoder && config.positionOffset == 0 && config.tokenTypeCount > 0
+      case .roberta, .xlmRoberta: !config.hasDecoder && config.positionOffset > 0
+      case .distilBert: !config.hasDecoder && config.positionOffset == 0 && config.tokenTypeCount == 0
+      }
+    guard fits else {
       throw ConversionError(
         .mismatch, file: settings.file, subject: "model_type",
-        "found an adapter for a model of type '\(modelType.printable)'; the backbone is a T5")
+        "found an adapter for a \(family.title); the backbone is \(config.hasDecoder ? "a T5" : "another encoder")")
     }
+    return family
+  }
+
+  private static func require(_ settings: Settings, _ config: BackboneConfig) throws(ConversionError) {
     if let width = try settings.optionalInteger("hidden_size"), width != config.dModel {
       throw ConversionError(
         .mismatch, file: settings.file, subject: "hidden_size",
@@ -199,7 +225,7 @@ extension TaskParts {
     where try InputFile.ifPresent(path: base + file) != nil {
       let checkpoint = try Checkpoint.open(file: base + file)
       for name in checkpoint.tensorNames {
-        try requireHead(checkpoint.tensor(name)!, name: T5Names.stripped(name), checkpoint, comparison)
+        try requireHead(checkpoint.tensor(name)!, name: ModelFamily.t5.canonical(name), checkpoint, comparison)
       }
       return ["the saved head is the backbone's own and takes no space in the task"]
     }

@@ -3,20 +3,29 @@ import TuskFormat
 /// The tensors of a task's source, each to be taken exactly once; what nobody took is an error.
 struct TensorLedger {
   let directory: String
-  private let checkpoint: Checkpoint
-  private var tensors: [String: CheckpointTensor]
+  private var tensors: [String: (tensor: CheckpointTensor, checkpoint: Checkpoint)]
 
   /// - Parameter tensors: by the names their dialect gives them, without prefixes.
   init(_ checkpoint: Checkpoint, _ tensors: [String: CheckpointTensor], directory: String) {
-    self.checkpoint = checkpoint
-    self.tensors = tensors
+    self.tensors = tensors.mapValues { ($0, checkpoint) }
     self.directory = directory
   }
 
-  /// The tensor called `name`, if it is there and was not taken.
-  subscript(name: String) -> CheckpointTensor? { tensors[name] }
+  /// Adds the tensors of a further file.
+  /// - Throws: `.unknownTensor` for a name that is there already.
+  mutating func add(_ others: [String: CheckpointTensor], of checkpoint: Checkpoint) throws(ConversionError) {
+    for (name, tensor) in others {
+      guard tensors.updateValue((tensor, checkpoint), forKey: name) == nil else {
+        throw ConversionError(
+          .unknownTensor, file: tensor.sourceFile, subject: tensor.name, "found one tensor in two files")
+      }
+    }
+  }
 
-  var names: Dictionary<String, CheckpointTensor>.Keys { tensors.keys }
+  /// The tensor called `name`, if it is there and was not taken.
+  subscript(name: String) -> CheckpointTensor? { tensors[name]?.tensor }
+
+  var names: some Collection<String> { tensors.keys }
 
   /// The values of the tensor called `name`, row-major.
   /// - Throws: `ConversionError` when it is missing, misshapen, or holds a value that is not finite.
@@ -29,7 +38,7 @@ struct TensorLedger {
   }
 
   mutating func takeIfPresent(_ name: String, shape: [Int]) throws(ConversionError) -> [Float]? {
-    guard let tensor = tensors.removeValue(forKey: name) else { return nil }
+    guard let (tensor, checkpoint) = tensors.removeValue(forKey: name) else { return nil }
     try tensor.require(shape: shape)
     return try checkpoint.readFinite(tensor)
   }
@@ -37,7 +46,7 @@ struct TensorLedger {
   /// Takes a further copy of what is `values`, if it is there.
   /// - Throws: `.mismatch` when it differs.
   mutating func takeCopy(_ name: String, shape: [Int], of values: [Float]) throws(ConversionError) {
-    guard let tensor = tensors[name], let copy = try takeIfPresent(name, shape: shape) else { return }
+    guard let tensor = self[name], let copy = try takeIfPresent(name, shape: shape) else { return }
     guard copy == values else {
       throw ConversionError(
         .mismatch, file: tensor.sourceFile, subject: tensor.name,
@@ -47,7 +56,7 @@ struct TensorLedger {
 
   /// - Throws: `.unknownTensor` naming the first tensor that nobody took.
   func requireEmpty() throws(ConversionError) {
-    guard let tensor = tensors.min(by: { $0.key < $1.key })?.value else { return }
+    guard let (tensor, _) = tensors.min(by: { $0.key < $1.key })?.value else { return }
     throw ConversionError(
       .unknownTensor, file: tensor.sourceFile, subject: tensor.name,
       "found a tensor of shape \(tensor.shape) that this configuration has no place for")

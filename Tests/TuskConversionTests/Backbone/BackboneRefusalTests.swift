@@ -79,7 +79,7 @@ import TuskFormat
 
   @Test(
     arguments: [
-      ("model_type", "\"bert\"", .unsupported),
+      ("model_type", "\"gpt2\"", .unsupported),
       ("model_type", "null", .unsupported),
       ("prefix_tuning", "true", .unsupported),
       ("is_encoder_decoder", "false", .unsupported),
