@@ -239,6 +239,7 @@ class TaskReader:
         self.require(1 <= n <= 256, at + 8, f"phmDim {n}")
         self.require(width_in > 0 and width_in % n == 0, at, f"inWidth {width_in} is no multiple of {n}")
         self.require(width_out > 0 and width_out % n == 0, at + 4, f"outWidth {width_out} is no multiple of {n}")
+        self.require(rank <= max(width_in, width_out) // n, at + 12, f"factorRank {rank} beyond the blocks")
         self.require(not any(self.bytes[at + 44:at + LINEAR_BYTES]), at + 44, "reserved is not zero")
         self.require((rule_left == 0) == (rule_right == 0), at + 20, "half of a factorized rule")
         self.require((rule != 0) + (rule_left != 0) == 1 or (n == 1 and rule == rule_left == 0), at + 16,

@@ -43,6 +43,28 @@ import Testing
     }
   }
 
+  /// Working memory of a linear is 2 N N R floats: a rank that its factors do not bound would be a bomb.
+  @Test func aRankBeyondTheBlocksIsRefused() throws {
+    let config = try #require(NanoFiles.open(NanoFiles.backboneBytes()).config)
+    var builder = TaskBuilder(config: config, name: [0x61], vocabularySize: 5, origin: .adapters)
+    func linear(_ inWidth: Int, _ outWidth: Int, rank: Int) -> Int {
+      let left = TensorShape(1, inWidth, rank)
+      let right = TensorShape(1, rank, outWidth)
+      return builder.addLinear(
+        TaskLinear(
+          inWidth: inWidth, outWidth: outWidth, phmDim: 1, factorRank: rank,
+          leftFactor: builder.addTensor(.leftFactor, left, [Float](repeating: 1, count: left.elementCount)),
+          rightFactor: builder.addTensor(.rightFactor, right, [Float](repeating: 1, count: right.elementCount))))
+    }
+    let adapter = TaskAttachment(
+      activation: .relu, inputRule: .subLayer, skipRule: .subLayer, addsStream: true, bottleneckWidth: 2, scaling: 1,
+      normEpsilon: 1e-5, down: linear(4, 2, rank: 4), up: linear(2, 4, rank: 5))
+    builder.setAdapter(adapter, slot: 0)
+    let bytes = try NanoFiles.written { try TaskWriter.write(builder.sectionBytes(), provenance: nil, path: $0) }
+    let error = try #require(throws: FormatError.self) { try NanoFiles.open(bytes) }
+    #expect(error.kind == .invalidField && error.found == 5 && error.required == 4)
+  }
+
   @Test func theFolderHoldsTheseFiles() throws {
     let files = try BrokenFile.all()
     let table = Self.folder.appendingPathComponent("expected.json")

@@ -75,9 +75,10 @@ extension TaskSection {
       throw FormatError(
         .wrongWidth, at: bytes.offset + start + offset, found: UInt64(width), required: UInt64(phmDim))
     }
-    let rank = try bytes.field(start + 12, in: 0...65_536)
     let blockIn = inWidth / phmDim
     let blockOut = outWidth / phmDim
+    // A larger rank says nothing more, and would let a small file ask for much working memory.
+    let rank = try bytes.field(start + 12, in: 0...UInt32(max(blockIn, blockOut)))
     let hasRule = try mention(start + 16, .rule, TensorShape(phmDim, phmDim, phmDim), &mentions)
     let hasLeft = try mention(start + 20, .ruleLeft, TensorShape(phmDim, phmDim, 1), &mentions)
     let hasRight = try mention(start + 24, .ruleRight, TensorShape(phmDim, 1, phmDim), &mentions)
