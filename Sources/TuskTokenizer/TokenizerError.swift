@@ -31,7 +31,7 @@ public struct TokenizerError: Error, Equatable {
     public var sentence: StaticString {
       switch self {
       case .truncatedHeader: "the section is shorter than its header; found bytes, required at least"
-      case .unknownKind: "the tokenizer kind is not known to this reader; found kind, required"
+      case .unknownKind: "the tokenizer kind is not known to this reader; found kind, required at most"
       case .unknownFlags: "a flag is set that this reader does not know; found flags, required within the mask"
       case .wrongLength: "the section's length is not the one its header states; found, required"
       case .limitExceeded: "a count is outside its limit; found, required limit"

@@ -22,6 +22,12 @@ enum UTF8Text {
     }
   }
 
+  /// The character at `start`; U+FFFD of one byte where none is well formed.
+  @inline(__always)
+  static func character(in text: RawSpan, at start: Int, end: Int) -> (scalar: UInt32, length: Int) {
+    decode(in: text, at: start, end: end) ?? (0xFFFD, 1)
+  }
+
   private static func decode(
     in text: RawSpan, at start: Int, end: Int
   ) -> (scalar: UInt32, length: Int)? {
@@ -40,5 +46,26 @@ enum UTF8Text {
     let smallest: UInt32 = length == 2 ? 0x80 : length == 3 ? 0x800 : 0x1_0000
     guard scalar >= smallest, scalar <= 0x10_FFFF, !(0xD800...0xDFFF).contains(scalar) else { return nil }
     return (scalar, length)
+  }
+}
+
+extension [UInt8] {
+  /// Appends the UTF-8 form of `scalar`; that of U+FFFD for what is no scalar value.
+  mutating func appendUTF8(_ scalar: UInt32) {
+    let isScalar = scalar <= 0x10_FFFF && !(0xD800...0xDFFF).contains(scalar)
+    let value = isScalar ? scalar : 0xFFFD
+    if value < 0x80 { return append(UInt8(value)) }
+    if value < 0x800 {
+      append(0xC0 | UInt8(value >> 6))
+    } else {
+      if value < 0x1_0000 {
+        append(0xE0 | UInt8(value >> 12))
+      } else {
+        append(0xF0 | UInt8(value >> 18))
+        append(0x80 | UInt8(value >> 12 & 0x3F))
+      }
+      append(0x80 | UInt8(value >> 6 & 0x3F))
+    }
+    append(0x80 | UInt8(value & 0x3F))
   }
 }

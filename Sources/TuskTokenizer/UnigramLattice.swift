@@ -69,7 +69,7 @@ struct UnigramLattice {
     let trie = model.pieceTrie
     let root = trie.root(in: section)
     let scoresOffset = model.scores.lowerBound
-    let pieceCount = UInt32(model.pieceCount)
+    let pieceCount = UInt32(model.pieces.count)
     let longest = model.longestPieceBytes
     var frontier = 0
     var steps = 0

@@ -20,7 +20,8 @@ package enum UnigramLayout {
     package static let escapeWhitespaces: UInt32 = 4
     package static let wordwise: UInt32 = 8
     package static let prefixOnlyAtStart: UInt32 = 16
-    package static let known: UInt32 = 31
+    package static let beginToken: UInt32 = 32
+    package static let known: UInt32 = 63
   }
 
   /// The byte ranges of a section in the order in which they lie.

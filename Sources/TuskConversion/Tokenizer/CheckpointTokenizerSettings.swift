@@ -70,8 +70,11 @@ struct CheckpointTokenizerSettings {
     let normalized: Bool?
     let special: Bool?
 
-    func checked(id: Int, _ subject: String) throws(TokenizerBuilderError) -> AddedToken {
-      guard special ?? true, !(normalized ?? false), !(singleWord ?? false) else {
+    /// - Parameter isNormalized: whether the tokenizer has a normalizer, which a token must not be matched behind.
+    func checked(
+      id: Int, _ subject: String, isNormalized: Bool = true
+    ) throws(TokenizerBuilderError) -> AddedToken {
+      guard special ?? true, !(normalized ?? false) || !isNormalized, !(singleWord ?? false) else {
         throw TokenizerBuilderError(
           subject, "the added token \(content) is not special, or is normalized or a single word; not supported")
       }
@@ -81,7 +84,7 @@ struct CheckpointTokenizerSettings {
   }
 
   /// A token's name: a string, or an object with its content.
-  private struct TokenName: Decodable {
+  struct TokenName: Decodable {
     let content: String
 
     private enum CodingKeys: CodingKey { case content }

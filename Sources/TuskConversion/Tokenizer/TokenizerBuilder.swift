@@ -2,12 +2,12 @@ import CTuskSystem
 import TuskFormat
 import TuskTokenizer
 
-/// Makes the tokenizer section of a backbone from the files of a Hugging Face T5 checkpoint.
+/// Makes the tokenizer section of a backbone from the files of a Hugging Face checkpoint.
 public struct TokenizerBuilder {
   private static let vocabularyBytesLimit = 1 << 28
 
-  /// The section for the checkpoint in `path`, from `spiece.model` if there is one, else from `tokenizer.json`; nil if
-  /// there is neither, which is legal: such a backbone takes ids only.
+  /// The section for the checkpoint in `path`, from the first of these that is there: `spiece.model`, `tokenizer.json`,
+  /// `vocab.txt`, `vocab.json` with `merges.txt`. Nil if there is none, which is legal: such a backbone takes ids only.
   /// - Parameter vocabularySize: rows of the model's embedding; no id may reach it.
   /// - Throws: `TokenizerBuilderError` where a file cannot be read, or describes a tokenizer whose ids Tusk would not
   ///   reproduce.
@@ -16,6 +16,7 @@ public struct TokenizerBuilder {
   ) throws(TokenizerBuilderError) -> [UInt8]? {
     let model = try read("spiece.model", in: path)
     let json = try read("tokenizer.json", in: path)
+    if model == nil, let section = try subwordSection(json, in: path, limit: vocabularySize) { return section }
     let listed = try json.map { (bytes) throws(TokenizerBuilderError) in try TokenizerJSON.addedTokens(bytes) }
     let settings = try CheckpointTokenizerSettings(
       config: try read("tokenizer_config.json", in: path),
@@ -26,6 +27,31 @@ public struct TokenizerBuilder {
     }
     guard let json else { return nil }
     return try section(try TokenizerJSON.vocabulary(json), settings, vocabularySize: vocabularySize, "tokenizer.json")
+  }
+
+  /// The section for a WordPiece or byte-level BPE checkpoint, or nil if it is neither.
+  private static func subwordSection(
+    _ json: [UInt8]?, in path: String, limit: Int
+  ) throws(TokenizerBuilderError) -> [UInt8]? {
+    if let json, !["WordPiece", "BPE"].contains(try SubwordJSON.modelType(json)) { return nil }
+    let settings = try SubwordSettings(
+      config: try read("tokenizer_config.json", in: path),
+      specialTokensMap: try read("special_tokens_map.json", in: path))
+    let vocabulary: SubwordVocabulary
+    let subject: String
+    if let json {
+      vocabulary = try SubwordJSON.vocabulary(json, settings, limit: limit)
+      subject = "tokenizer.json"
+    } else if let lines = try read("vocab.txt", in: path) {
+      vocabulary = try SubwordFiles.wordPiece(lines, settings, limit: limit)
+      subject = "vocab.txt"
+    } else if let ids = try read("vocab.json", in: path), let merges = try read("merges.txt", in: path) {
+      vocabulary = try SubwordFiles.byteLevel(vocabulary: ids, merges: merges, settings, limit: limit)
+      subject = "vocab.json"
+    } else {
+      return nil
+    }
+    return try SubwordSectionWriter(vocabulary, subject: subject).section()
   }
 
   /// The section for a `spiece.model` alone, with T5's 100 sentinels.

@@ -21,6 +21,8 @@ struct UnigramVocabulary {
   var eosId = 0
   var unknownId = 0
   var sentinelCount = 0
+  /// The id that a text begins with, if the model expects one.
+  var beginId: Int?
 
   /// SentencePiece's precompiled character map: trie size, trie, texts. Empty for none.
   var characterMap: [UInt8] = []
