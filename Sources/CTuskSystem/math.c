@@ -3,3 +3,5 @@
 #include <math.h>
 
 float tusk_log_f32(float x) { return logf(x); }
+
+float tusk_exp_f32(float x) { return expf(x); }

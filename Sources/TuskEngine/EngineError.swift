@@ -23,6 +23,9 @@ public struct EngineError: Error, Equatable, Sendable {
     case outOfMemory
     case threadsUnavailable
     case taskTooWide
+    case typeOutOfRange
+    case noHead
+    case noDecoder
   }
 
   /// One sentence about `kind`, to stand in front of the found and the required number.
@@ -39,6 +42,9 @@ public struct EngineError: Error, Equatable, Sendable {
     case .outOfMemory: "the operating system has no memory for the plan (bytes)"
     case .threadsUnavailable: "the operating system has no threads for the plan (threads)"
     case .taskTooWide: "the task needs more working memory than planned (floats)"
+    case .typeOutOfRange: "a token type is not in the table (type, types)"
+    case .noHead: "neither the task nor the backbone has a head"
+    case .noDecoder: "the backbone is an encoder and generates no text"
     }
   }
 

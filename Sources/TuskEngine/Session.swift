@@ -15,6 +15,8 @@ public final class Session {
   let workspace: Workspace
   /// The task of each source of the batch.
   private(set) var runners: [TaskRunner]
+  /// The head that answers where the task has none.
+  let backboneHead: TaskSection?
   /// Tokens of each encoded source; 0 before it is encoded.
   var sourceLengths: [Int]
   /// Decoder positions done since `startDecoding`.
@@ -22,7 +24,7 @@ public final class Session {
 
   /// Opens the backbone of `file` with all memory `plan` names.
   /// - Parameter isaCap: name of the best instruction set that may be used; nil for no cap.
-  /// - Throws: `notABackbone`, `outOfMemory`, `threadsUnavailable`.
+  /// - Throws: `notABackbone`, `outOfMemory`, `threadsUnavailable`, `taskTooWide` if the backbone's own head has no room.
   public init(_ file: PackedFile, plan: MemoryPlan, isaCap: UnsafePointer<CChar>? = nil) throws(EngineError) {
     weights = try BackboneWeights(file)
     self.plan = plan
@@ -34,10 +36,14 @@ public final class Session {
       try Arena(byteCount: plan.regions.arenaBytes), plan.regions)
     runners = Array(repeating: TaskRunner(task: nil, layout: config.slots), count: plan.request.batch)
     sourceLengths = Array(repeating: 0, count: plan.request.batch)
+    backboneHead = file.head
+    if let backboneHead { try requireRoom(for: backboneHead) }
+    guard config.positionScheme == .relativeBias else { return }
     let sourceTokens = plan.request.sourceTokens
     RelativeBias.fill(
       workspace.arena.floats(plan.regions.encoderBias), firstDistance: 1 - sourceTokens,
       distanceCount: 2 * sourceTokens - 1, isBidirectional: true, weights.matrix(.relativeBias, .encoder), config)
+    guard config.hasDecoder else { return }
     let targetTokens = plan.request.targetTokens
     RelativeBias.fill(
       workspace.arena.floats(plan.regions.decoderBias), firstDistance: 1 - targetTokens, distanceCount: targetTokens,
@@ -50,12 +56,15 @@ public final class Session {
   public func setTask(_ task: TaskSection?, source: Int = 0) throws(FormatError) {
     if let task {
       try task.requireFit(to: config)
-      let needs = AdapterNeeds(of: task)
-      precondition(
-        needs.bottleneckWidth <= plan.request.bottleneckWidth
-          && needs.linearScratchFloats <= plan.request.linearScratchFloats, "the plan has no room for the task")
+      precondition(plan.request.hasRoom(for: task), "the plan has no room for the task")
     }
     runners[source] = TaskRunner(task: task, layout: config.slots)
+  }
+
+  private func requireRoom(for head: TaskSection) throws(EngineError) {
+    guard plan.request.hasRoom(for: head) else {
+      throw EngineError(.taskTooWide, found: plan.request.headWidth, required: head.head?.outWidth ?? 0)
+    }
   }
 
   /// Ids that have logits for source `source`: the task's vocabulary may be smaller than the backbone's.
@@ -72,17 +81,6 @@ public final class Session {
     let size = vocabularySize(source: source)
     for id in ids where id < 0 || Int(id) >= size {
       throw EngineError(.idOutOfRange, found: Int(id), required: size)
-    }
-  }
-
-  /// stream[row] = embedding of `id`: [D].
-  func embed(_ id: Int32, into row: UnsafeMutablePointer<Float>) {
-    let table = weights.embedding
-    if table.encoding == .int8Rows {
-      let codes = table.data.assumingMemoryBound(to: Int8.self) + Int(id) * table.stride
-      workspace.kernels.gather_f32_i8(codes, table.scales[Int(id)], config.dModel, row)
-    } else {
-      row.update(from: table.floats(row: Int(id)), count: config.dModel)
     }
   }
 }

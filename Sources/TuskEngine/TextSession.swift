@@ -40,6 +40,16 @@ public final class TextSession {
       return tokenizer.decode(try session.generate(ids, maxNewTokens: maxNewTokens))
     } catch { throw .engine(error) }
   }
+
+  /// What the head of an encoder makes of `text`: `Session.headScores`.
+  /// - Throws: `sourceTooLong`, `noHead` and what the tokenizer throws.
+  public func scores(_ text: [UInt8]) throws(TextError) -> UnsafeBufferPointer<Float> {
+    let ids = try sourceIds(text)
+    do throws(EngineError) {
+      try ids.withUnsafeBufferPointer { buffer throws(EngineError) in try session.encode(buffer) }
+      return try session.headScores()
+    } catch { throw .engine(error) }
+  }
 }
 
 extension Session {

@@ -52,6 +52,10 @@ struct Measurement {
     let ids = (0..<options.sourceTokens).map { Int32(($0 * 37 + 11) % size) }
     do throws(EngineError) {
       try ids.withUnsafeBufferPointer { buffer throws(EngineError) in try session.encode(buffer) }
+      guard model.config.hasDecoder else {
+        if session.headSection() != nil { _ = try session.headOutput() }
+        return
+      }
       if options.beams > 1 {
         try session.generateByBeams(maxNewTokens: options.maxNewTokens)
       } else {

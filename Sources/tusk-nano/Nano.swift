@@ -83,6 +83,7 @@ struct Model {
       sourceTokens: options.sourceTokens, targetTokens: options.maxNewTokens, beams: options.beams,
       threads: options.threads, budgetBytes: options.budgetBytes)
     for position in 0..<taskCount { request.reserve(for: task(at: position)) }
+    if let head = backbone.head { request.reserve(for: head) }
     do throws(EngineError) { return try MemoryPlan(config: config, request: request) } catch { throw Failure(error) }
   }
 }
@@ -138,7 +139,12 @@ struct Answers {
   private func answer(_ bytes: [UInt8]) throws(Failure) {
     do throws(TextError) {
       var line = Line()
-      line.add(try text.answer(bytes, maxNewTokens: options.maxNewTokens))
+      if model.config.hasDecoder {
+        line.add(try text.answer(bytes, maxNewTokens: options.maxNewTokens))
+      } else {
+        let scores = try text.scores(bytes)
+        line.add(scores, of: text.session.headSection()!)
+      }
       line.write()
     } catch { throw Failure(error) }
   }

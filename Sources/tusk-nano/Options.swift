@@ -68,6 +68,9 @@ struct Options {
     Answers TEXT with the model in the file BACKBONE and the first TASK, if there is one. With - it answers lines from
     standard input, one line each; a line NAME<tab>TEXT is answered with the task of that name, in any file given.
 
+    A backbone that is an encoder answers with its head or the task's: the label and, behind tabs, the score of each
+    label; the number of a regression; or the numbers of an embedding.
+
       tusk-nano t5.tusk dates.tusk "Due on the fourth of May 2021"
 
     options:

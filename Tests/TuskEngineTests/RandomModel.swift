@@ -13,16 +13,18 @@ enum RandomModel {
       eosId: 1, decoderStartId: 0, weightEncoding: encoding)
   }
 
-  static func backbone(_ config: BackboneConfig) throws -> PackedFile {
-    var random = SystemlessRandom(seed: 7)
+  /// A pack whose tensors depend on nothing but their role, stack, block and shape.
+  static func backbone(_ config: BackboneConfig, head: [UInt8]? = nil) throws -> PackedFile {
     let path = GoldenFixtures.temporaryPath()
     defer { try? FileManager.default.removeItem(atPath: path) }
-    let writer = try BackboneWriter(path: path, config: config, tokenizer: nil, provenance: nil)
+    let writer = try BackboneWriter(path: path, config: config, tokenizer: nil, provenance: nil, head: head)
     while let spec = writer.currentTensor {
       var scales: [Float] = []
+      var random = SystemlessRandom(
+        seed: UInt64(spec.role.rawValue) << 32 | UInt64(spec.stack.rawValue) << 16 | UInt64(spec.layer))
       for _ in 0..<spec.rows {
         let row = (0..<spec.columns).map { _ in
-          spec.role.isMatrix || spec.role == .relativeBias ? random.normal() / Float(spec.columns).squareRoot() : 1
+          spec.role.isNorm ? 1 : random.normal() / Float(spec.columns).squareRoot()
         }
         try encoded(row, spec, &scales).withUnsafeBytes { try writer.append($0) }
       }
@@ -82,6 +84,15 @@ enum RandomModel {
     defer { try? FileManager.default.removeItem(atPath: path) }
     try TaskWriter.write(builder.sectionBytes(), provenance: nil, path: path)
     return try PackedFile(path: path).task(at: 0)
+  }
+}
+
+extension TensorRole {
+  fileprivate var isNorm: Bool {
+    switch self {
+    case .embeddingNorm, .finalNorm, .selfAttentionNorm, .crossAttentionNorm, .feedForwardNorm: true
+    default: false
+    }
   }
 }
 

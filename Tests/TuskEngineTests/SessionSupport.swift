@@ -1,3 +1,4 @@
+import Testing
 import TuskEngine
 import TuskFormat
 
@@ -5,6 +6,26 @@ import TuskFormat
 struct ForcedRun: Equatable {
   var encoderOutput: [Float] = []
   var logits: [Float] = []
+}
+
+/// An encoder's output and what the head makes of it.
+struct EncodedRun: Equatable {
+  var output: [Float] = []
+  var head: [Float] = []
+}
+
+/// What the planner says is the least memory `request` can be met with.
+func smallestBudget(_ config: BackboneConfig, _ request: PlanRequest) throws -> Int {
+  var impossible = request
+  impossible.budgetBytes = 1
+  do {
+    _ = try MemoryPlan(config: config, request: impossible)
+  } catch {
+    #expect(error.kind == .budgetTooSmall)
+    return error.required
+  }
+  Issue.record("a budget of one byte was met")
+  return 0
 }
 
 extension Session {
@@ -25,6 +46,19 @@ extension Session {
       try teacherForce(ids) { _, logits in run.logits += logits }
     }
     return run
+  }
+
+  /// [S, D]
+  func encodedOutput(_ ids: [Int32], _ types: [Int32]?) throws -> [Float] {
+    try ids.withUnsafeBufferPointer { ids in
+      guard let types else { return try encode(ids) }
+      try types.withUnsafeBufferPointer { try encode(ids, types: $0) }
+    }
+    return Array(UnsafeBufferPointer(start: encoderOutput, count: ids.count * config.dModel))
+  }
+
+  func encoded(_ ids: [Int32], _ types: [Int32]?) throws -> EncodedRun {
+    EncodedRun(output: try encodedOutput(ids, types), head: Array(try headOutput()))
   }
 
   /// Greedy answers of a whole batch.

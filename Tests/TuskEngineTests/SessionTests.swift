@@ -29,19 +29,6 @@ import TuskFormat
     }
   }
 
-  private func smallestBudget(_ config: BackboneConfig, _ request: PlanRequest) throws -> Int {
-    var impossible = request
-    impossible.budgetBytes = 1
-    do {
-      _ = try MemoryPlan(config: config, request: impossible)
-    } catch {
-      #expect(error.kind == .budgetTooSmall)
-      return error.required
-    }
-    Issue.record("a budget of one byte was met")
-    return 0
-  }
-
   @Test func aBatchGivesEachSourceTheAnswerItGetsAlone() throws {
     let file = try RandomModel.backbone(RandomModel.config())
     let config = try #require(file.config)

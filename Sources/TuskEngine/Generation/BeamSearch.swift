@@ -12,6 +12,7 @@ extension Session {
   /// - Throws: `targetTooLong`.
   /// - Precondition: every source of the batch has been encoded.
   public func generateByBeams(maxNewTokens: Int) throws(EngineError) {
+    guard config.hasDecoder else { throw EngineError(.noDecoder) }
     guard maxNewTokens <= plan.request.targetTokens else {
       throw EngineError(.targetTooLong, found: maxNewTokens, required: plan.request.targetTokens)
     }

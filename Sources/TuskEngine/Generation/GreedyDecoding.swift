@@ -11,6 +11,7 @@ extension Session {
     maxNewTokens: Int, onToken: (_ source: Int, _ id: Int32) -> Bool
   ) throws(EngineError) {
     precondition(plan.request.beams == 1, "planned for beam search")
+    guard config.hasDecoder else { throw EngineError(.noDecoder) }
     guard maxNewTokens <= plan.request.targetTokens else {
       throw EngineError(.targetTooLong, found: maxNewTokens, required: plan.request.targetTokens)
     }
@@ -46,6 +47,7 @@ extension Session {
     _ ids: UnsafeBufferPointer<Int32>, onLogits: (_ position: Int, _ logits: UnsafeBufferPointer<Float>) -> Void
   ) throws(EngineError) {
     precondition(rowCount == 1, "planned for several rows")
+    guard config.hasDecoder else { throw EngineError(.noDecoder) }
     try requireIds(ids, atMost: plan.request.targetTokens, .targetTooLong, source: 0)
     startDecoding()
     for index in 0..<ids.count {

@@ -10,8 +10,11 @@ struct WeightMatrix {
   let rows: Int
   let columns: Int
   let encoding: WeightEncoding
+  /// Of a product [rows], of a LayerNorm [columns]; nil where the backbone has none.
+  let bias: UnsafePointer<Float>?
 
-  fileprivate init(_ tensor: Tensor) {
+  fileprivate init(_ tensor: Tensor, bias: UnsafePointer<Float>?) {
+    self.bias = bias
     let spec = tensor.spec
     data = tensor.data.address
     stride = spec.encoding == .float32 ? spec.rowStrideBytes / 4 : spec.rowStrideBytes
@@ -45,7 +48,16 @@ final class BackboneWeights {
     self.config = config
     var matrices: [WeightMatrix] = []
     matrices.reserveCapacity(config.tensorCount)
-    for position in 0..<config.tensorCount { matrices.append(WeightMatrix(file.tensor(at: position))) }
+    for position in 0..<config.tensorCount {
+      let tensor = file.tensor(at: position)
+      let spec = tensor.spec
+      var bias: UnsafePointer<Float>?
+      if let role = spec.role.bias, config.has(role, spec.stack) {
+        let place = config.tensorPosition(role, spec.stack, layer: spec.layer)
+        bias = file.tensor(at: place).data.address.assumingMemoryBound(to: Float.self)
+      }
+      matrices.append(WeightMatrix(tensor, bias: bias))
+    }
     self.matrices = matrices
     var positions = [Int32](repeating: -1, count: 3 * Self.roleCount)
     var strides = [0, 0, 0]
@@ -74,4 +86,26 @@ final class BackboneWeights {
 
   var embedding: WeightMatrix { matrix(.embedding, .shared) }
   var head: WeightMatrix { config.hasTiedHead ? embedding : matrix(.head, .shared) }
+}
+
+extension TensorRole {
+  /// The role of the bias that belongs to a matrix or a norm.
+  fileprivate var bias: TensorRole? {
+    switch self {
+    case .embeddingNorm: .embeddingNormBias
+    case .finalNorm: .finalNormBias
+    case .selfAttentionNorm: .selfAttentionNormBias
+    case .selfAttentionQ: .selfAttentionQBias
+    case .selfAttentionK: .selfAttentionKBias
+    case .selfAttentionV: .selfAttentionVBias
+    case .selfAttentionO: .selfAttentionOBias
+    case .feedForwardNorm: .feedForwardNormBias
+    case .wi: .wiBias
+    case .wi0: .wi0Bias
+    case .wi1: .wi1Bias
+    case .wo: .woBias
+    case .pooler: .poolerBias
+    default: nil
+    }
+  }
 }

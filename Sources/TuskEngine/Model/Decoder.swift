@@ -13,6 +13,7 @@ extension Session {
   ///   - cacheRows: nil, or [R, T]: the row whose cache holds position t of row r's history (beam search).
   /// - Precondition: every source has been encoded; fewer than T positions have been decoded.
   package func step(_ ids: UnsafePointer<Int32>, cacheRows: UnsafePointer<Int32>? = nil) {
+    precondition(config.hasDecoder, "an encoder does not decode")
     precondition(position < plan.request.targetTokens, "more positions than planned")
     let rows = rowCount
     let target = workspace.arena.floats(plan.regions.target)
@@ -22,7 +23,7 @@ extension Session {
       decoderCrossAttention(layer, target)
       let slot = config.slots.slot(.decoder, .feedForward, layer: layer)
       normalize(target, slot, weights.matrix(.feedForwardNorm, .decoder, layer: layer))
-      workspace.feedForward(weights, .decoder, layer: layer, rows: rows)
+      workspace.feedForward(workspace.normed, weights, .decoder, layer: layer, rows: rows)
       finish(slot, target)
     }
     normalize(target, config.slots.decoderEnd, weights.matrix(.finalNorm, .decoder))
@@ -101,14 +102,13 @@ extension Session {
     finish(slot, target)
   }
 
-  /// normed = RMSNorm(target), with each source's own norm weight.
+  /// normed = norm(target), with each source's own norm.
   private func normalize(_ target: UnsafePointer<Float>, _ slot: Int, _ backbone: WeightMatrix) {
     let beams = plan.request.beams
     for source in 0..<plan.request.batch {
       let first = source * beams * config.dModel
-      workspace.kernels.rmsnorm_f32(
-        target + first, config.dModel, beams, config.dModel, runners[source].norm(slot, backbone), config.normEpsilon,
-        workspace.normed + first, config.dModel)
+      workspace.normalize(
+        target + first, rows: beams, runners[source].norm(slot, backbone), into: workspace.normed + first)
     }
   }
 
@@ -118,7 +118,7 @@ extension Session {
     for source in 0..<plan.request.batch {
       let first = source * beams * config.dModel
       runners[source].finish(
-        slot, subLayer: workspace.subLayer + first, stream: target + first, rows: beams, workspace)
+        slot, subLayer: workspace.subLayer + first, stream: target + first, rows: beams, norm: nil, workspace)
     }
   }
 }

@@ -2,24 +2,42 @@ import CTuskKernels
 import TuskFormat
 
 extension Session {
-  /// Encodes one source and prepares the decoder's cross-attention to it. S tokens, D dModel.
+  /// Encodes one source and, if there is a decoder, prepares its cross-attention to it. S tokens, D dModel.
   ///
   /// Each source is encoded by itself, without padding, so it gets the same answer in any batch.
-  /// - Parameter ids: token ids, end-of-sequence included.
-  /// - Throws: `emptySource`, `sourceTooLong`, `idOutOfRange`.
-  public func encode(_ ids: UnsafeBufferPointer<Int32>, source: Int = 0) throws(EngineError) {
+  /// - Parameters:
+  ///   - ids: token ids, end-of-sequence or whatever else the model takes around a text included.
+  ///   - types: the type of each token; nil for type 0. A backbone without a table of types takes no notice.
+  /// - Throws: `emptySource`, `sourceTooLong`, `idOutOfRange`, `typeOutOfRange`.
+  /// - Precondition: as many types as ids.
+  public func encode(
+    _ ids: UnsafeBufferPointer<Int32>, types: UnsafeBufferPointer<Int32>? = nil, source: Int = 0
+  ) throws(EngineError) {
+    try encode(ids, types: types, source: source) { _, _ in }
+  }
+
+  /// Encodes one source as the other form does.
+  /// - Parameter observe: called with 0 and the embeddings, then with 1 ... L and the stream behind each block: [S, D].
+  package func encode(
+    _ ids: UnsafeBufferPointer<Int32>, types: UnsafeBufferPointer<Int32>?, source: Int,
+    observe: (_ blocks: Int, _ stream: UnsafePointer<Float>) -> Void
+  ) throws(EngineError) {
     try requireIds(ids, atMost: plan.request.sourceTokens, .sourceTooLong, source: source)
+    try requireTypes(types, count: ids.count)
     let stream = workspace.arena.floats(plan.regions.source)
-    for (row, id) in ids.enumerated() { embed(id, into: stream + row * config.dModel) }
+    embedSource(ids, types, into: stream)
+    observe(0, stream)
     for layer in 0..<config.layerCount {
       encoderSelfAttention(layer, stream, count: ids.count, source)
       encoderFeedForward(layer, stream, count: ids.count, source)
+      observe(layer + 1, stream)
     }
-    let norm = runners[source].norm(config.slots.encoderEnd, weights.matrix(.finalNorm, .encoder))
-    workspace.kernels.rmsnorm_f32(
-      stream, config.dModel, ids.count, config.dModel, norm, config.normEpsilon, stream, config.dModel)
+    if config.normPlacement == .before {
+      let norm = runners[source].norm(config.slots.encoderEnd, weights.matrix(.finalNorm, .encoder))
+      workspace.normalize(stream, rows: ids.count, norm, into: stream)
+    }
     sourceLengths[source] = ids.count
-    prepareCrossAttention(stream, count: ids.count, source)
+    if config.hasDecoder { prepareCrossAttention(stream, count: ids.count, source) }
   }
 
   /// [S, D] of the source encoded last; valid until the next one is encoded.
@@ -35,7 +53,7 @@ extension Session {
     let keys = workspace.arena.floats(plan.regions.encoderKeys)
     let values = workspace.arena.floats(plan.regions.encoderValues)
     for tile in tiles(count) {
-      let input = normalizedInput(stream, tile, norm)
+      let input = productInput(stream, tile, norm)
       workspace.multiply(
         input, weights.matrix(.selfAttentionK, .encoder, layer: layer), keys + tile.lowerBound * inner, yStride: inner)
       workspace.multiply(
@@ -43,9 +61,11 @@ extension Session {
         yStride: inner)
     }
     let biasStride = 2 * plan.request.sourceTokens - 1
-    let bias = workspace.arena.floats(plan.regions.encoderBias) + (plan.request.sourceTokens - 1)
+    let bias =
+      config.positionScheme == .relativeBias
+      ? workspace.arena.floats(plan.regions.encoderBias) + (plan.request.sourceTokens - 1) : nil
     for tile in tiles(count) {
-      let input = normalizedInput(stream, tile, norm)
+      let input = productInput(stream, tile, norm)
       workspace.multiply(
         input, weights.matrix(.selfAttentionQ, .encoder, layer: layer), workspace.queries, yStride: inner)
       workspace.attend(
@@ -57,7 +77,7 @@ extension Session {
         context, weights.matrix(.selfAttentionO, .encoder, layer: layer), workspace.subLayer, yStride: config.dModel)
       runner.finish(
         slot, subLayer: workspace.subLayer, stream: stream + tile.lowerBound * config.dModel, rows: tile.count,
-        workspace)
+        norm: config.normPlacement == .behind ? norm : nil, workspace)
     }
   }
 
@@ -67,9 +87,11 @@ extension Session {
     let norm = runner.norm(slot, weights.matrix(.feedForwardNorm, .encoder, layer: layer))
     for tile in tiles(count) {
       let rows = stream + tile.lowerBound * config.dModel
-      workspace.normalize(rows, rows: tile.count, norm)
-      workspace.feedForward(weights, .encoder, layer: layer, rows: tile.count)
-      runner.finish(slot, subLayer: workspace.subLayer, stream: rows, rows: tile.count, workspace)
+      let input = subLayerInput(rows, count: tile.count, norm)
+      workspace.feedForward(input, weights, .encoder, layer: layer, rows: tile.count)
+      runner.finish(
+        slot, subLayer: workspace.subLayer, stream: rows, rows: tile.count,
+        norm: config.normPlacement == .behind ? norm : nil, workspace)
     }
   }
 
@@ -101,11 +123,16 @@ extension Session {
     return (start, start + size)
   }
 
-  private func normalizedInput(
-    _ stream: UnsafePointer<Float>, _ tile: Range<Int>, _ norm: UnsafePointer<Float>
-  ) -> ProductInput {
-    workspace.normalize(stream + tile.lowerBound * config.dModel, rows: tile.count, norm)
-    return workspace.setInput(workspace.normed, rows: tile.count, columns: config.dModel)
+  /// What a sub-layer takes of the stream's rows: their norm, or with a norm behind it the rows themselves.
+  private func subLayerInput(_ rows: UnsafePointer<Float>, count: Int, _ norm: Norm) -> UnsafePointer<Float> {
+    guard config.normPlacement == .before else { return rows }
+    workspace.normalize(rows, rows: count, norm, into: workspace.normed)
+    return UnsafePointer(workspace.normed)
+  }
+
+  private func productInput(_ stream: UnsafePointer<Float>, _ tile: Range<Int>, _ norm: Norm) -> ProductInput {
+    let rows = subLayerInput(stream + tile.lowerBound * config.dModel, count: tile.count, norm)
+    return workspace.setInput(rows, rows: tile.count, columns: config.dModel)
   }
 
   private func tiles(_ count: Int) -> Tiles { Tiles(count: count, tileTokens: plan.tileTokens) }

@@ -6,25 +6,30 @@ struct TaskRunner {
   let task: TaskSection?
   let layout: SlotLayout
 
-  /// The norm weight [D] in front of a sub-layer, or at the end of a stack: the task's if it has one.
-  func norm(_ slot: Int, _ backbone: WeightMatrix) -> UnsafePointer<Float> {
-    if let task, let tensor = task.slot(at: slot).normTensor { return task.floats(tensor) }
-    return backbone.floats()
+  /// The norm of a sub-layer, or at the end of a stack: what the task replaces, and the rest of the backbone's.
+  func norm(_ slot: Int, _ backbone: WeightMatrix) -> Norm {
+    guard let task else { return Norm(weight: backbone.floats(), bias: backbone.bias) }
+    let own = task.slot(at: slot)
+    return Norm(
+      weight: task.floats(own.normTensor) ?? backbone.floats(), bias: task.floats(own.normBiasTensor) ?? backbone.bias)
   }
 
   /// stream [M, D] takes in the output of a sub-layer, through the adapter at `slot` if there is one.
+  /// - Parameter norm: the norm behind the sub-layer, of a post-norm backbone.
   func finish(
-    _ slot: Int, subLayer: UnsafeMutablePointer<Float>, stream: UnsafeMutablePointer<Float>, rows: Int,
+    _ slot: Int, subLayer: UnsafeMutablePointer<Float>, stream: UnsafeMutablePointer<Float>, rows: Int, norm: Norm?,
     _ workspace: Workspace
   ) {
     let width = workspace.config.dModel
     guard let task, let position = task.slot(at: slot).attachment else {
       workspace.kernels.add_f32(stream, subLayer, rows * width)
+      if let norm { workspace.normalize(stream, rows: rows, norm, into: stream) }
       return
     }
     let adapter = ResolvedAdapter(task.attachment(at: position), of: task)
     let pieces = (rows + Regions.adapterChunkRows - 1) / Regions.adapterChunkRows
-    let job = AdapterJob(workspace: workspace, adapter: adapter, subLayer: subLayer, stream: stream, rows: rows)
+    let job = AdapterJob(
+      workspace: workspace, adapter: adapter, norm: norm, subLayer: subLayer, stream: stream, rows: rows)
     pool(workspace).run(pieces, job) { context, index, worker in
       context!.assumingMemoryBound(to: AdapterJob.self).pointee.run(index, worker: Int(worker))
     }
@@ -35,11 +40,11 @@ struct TaskRunner {
 
 extension TaskSection {
   /// The values of a tensor, in place.
-  fileprivate func floats(_ tensor: Int) -> UnsafePointer<Float> {
+  func floats(_ tensor: Int) -> UnsafePointer<Float> {
     self.tensor(at: tensor).data.address.assumingMemoryBound(to: Float.self)
   }
 
-  fileprivate func floats(_ tensor: Int?) -> UnsafePointer<Float>? { tensor.map { floats($0) } }
+  func floats(_ tensor: Int?) -> UnsafePointer<Float>? { tensor.map { floats($0) } }
 }
 
 /// An adapter's record with the addresses of its factors.
@@ -83,6 +88,7 @@ extension TuskKronecker {
 private struct AdapterJob {
   unowned(unsafe) let workspace: Workspace
   let adapter: ResolvedAdapter
+  let norm: Norm?
   /// [rows, D]
   let subLayer: UnsafeMutablePointer<Float>
   let stream: UnsafeMutablePointer<Float>
@@ -104,6 +110,9 @@ private struct AdapterJob {
 
     input.update(from: sub, count: elements)
     if adapter.record.inputRule != .subLayer { kernels.add_f32(input, stream, elements) }
+    if let norm, adapter.record.inputRule == .normOfSubLayerPlusStream {
+      workspace.normalize(input, rows: count, norm, into: input)
+    }
     var entry = input
     if let norm = adapter.normBefore {
       kernels.layernorm_f32(
@@ -135,6 +144,7 @@ private struct AdapterJob {
     }
     if adapter.record.addsStream {
       kernels.add_f32(stream, output, elements)
+      if let norm { workspace.normalize(stream, rows: count, norm, into: stream) }
     } else {
       stream.update(from: output, count: elements)
     }

@@ -69,7 +69,7 @@ final class Workspace {
     return input
   }
 
-  /// y [M, rows of weight] = input weight^T; rows of `y` are `yStride` floats apart.
+  /// y [M, rows of weight] = input weight^T, with the weight's bias if it has one; rows of `y` are `yStride` floats apart.
   func multiply(
     _ input: ProductInput, _ weight: WeightMatrix, _ y: UnsafeMutablePointer<Float>, yStride: Int
   ) {
@@ -86,15 +86,16 @@ final class Workspace {
     }
   }
 
-  /// normed [M, D] = RMSNorm(x) * weight, x [M, D].
-  func normalize(_ x: UnsafePointer<Float>, rows: Int, _ weight: UnsafePointer<Float>) {
-    kernels.rmsnorm_f32(
-      x, config.dModel, rows, config.dModel, weight, config.normEpsilon, normed, config.dModel)
+  /// y [M, D] = norm(x), x [M, D]; y may be x.
+  func normalize(_ x: UnsafePointer<Float>, rows: Int, _ norm: Norm, into y: UnsafeMutablePointer<Float>) {
+    norm.apply(x, rows: rows, width: config.dModel, epsilon: config.normEpsilon, kernels, into: y)
   }
 
-  /// hidden [M, F] = activation(wi x), or activation(wi0 x) * (wi1 x); subLayer [M, D] = wo hidden.
-  func feedForward(_ weights: BackboneWeights, _ stack: Stack, layer: Int, rows: Int) {
-    let input = setInput(normed, rows: rows, columns: config.dModel)
+  /// hidden [M, F] = activation(wi x), or activation(wi0 x) * (wi1 x); subLayer [M, D] = wo hidden. x [M, D].
+  func feedForward(
+    _ x: UnsafePointer<Float>, _ weights: BackboneWeights, _ stack: Stack, layer: Int, rows: Int
+  ) {
+    let input = setInput(x, rows: rows, columns: config.dModel)
     if config.isGated {
       multiply(input, weights.matrix(.wi0, stack, layer: layer), hidden, yStride: config.dFF)
       multiply(input, weights.matrix(.wi1, stack, layer: layer), gate, yStride: config.dFF)
@@ -143,12 +144,12 @@ private struct ProductJob {
       var product = TuskMatmulI16(
         codes: input.codes, codesStride: input.codesStride, activationScales: input.scales, M: input.rows,
         weights: weight.data.assumingMemoryBound(to: Int8.self), weightsStride: weight.stride,
-        weightScales: weight.scales, K: weight.columns, bias: nil, y: y, yStride: yStride)
+        weightScales: weight.scales, K: weight.columns, bias: weight.bias, y: y, yStride: yStride)
       kernels.matmul_f32_i16_i8(&product, range.lowerBound, range.upperBound)
     } else {
       var product = TuskMatmulF32(
         x: input.x, xStride: input.columns, M: input.rows, weights: weight.data.assumingMemoryBound(to: Float.self),
-        weightsStride: weight.stride, K: weight.columns, bias: nil, y: y, yStride: yStride)
+        weightsStride: weight.stride, K: weight.columns, bias: weight.bias, y: y, yStride: yStride)
       kernels.matmul_f32_f32_f32(&product, range.lowerBound, range.upperBound)
     }
   }

@@ -18,9 +18,12 @@ public struct PlanRequest: Sendable {
   public private(set) var bottleneckWidth: Int
   /// Largest working memory of a mounted linear.
   public private(set) var linearScratchFloats: Int
+  /// Widest vector of a head.
+  public private(set) var headWidth: Int
 
+  /// - Parameter targetTokens: unused by an encoder.
   public init(
-    sourceTokens: Int, targetTokens: Int, batch: Int = 1, beams: Int = 1, threads: Int = 1, budgetBytes: Int? = nil
+    sourceTokens: Int, targetTokens: Int = 1, batch: Int = 1, beams: Int = 1, threads: Int = 1, budgetBytes: Int? = nil
   ) {
     self.sourceTokens = sourceTokens
     self.targetTokens = targetTokens
@@ -30,13 +33,22 @@ public struct PlanRequest: Sendable {
     self.budgetBytes = budgetBytes
     bottleneckWidth = 128
     linearScratchFloats = 4096
+    headWidth = 1024
   }
 
-  /// Makes room for mounting `task`. Tasks of usual size need no call: 128 wide, 2 N N R up to 4,096.
+  /// Makes room for mounting `task`, or for the backbone's own head. Tasks of usual size need no call: 128 wide, 2 N N R
+  /// up to 4,096, heads up to 1,024 wide.
   public mutating func reserve(for task: TaskSection) {
     let needs = AdapterNeeds(of: task)
     bottleneckWidth = max(bottleneckWidth, needs.bottleneckWidth)
     linearScratchFloats = max(linearScratchFloats, needs.linearScratchFloats)
+    headWidth = max(headWidth, needs.headWidth)
+  }
+
+  func hasRoom(for task: TaskSection) -> Bool {
+    let needs = AdapterNeeds(of: task)
+    return needs.bottleneckWidth <= bottleneckWidth && needs.linearScratchFloats <= linearScratchFloats
+      && needs.headWidth <= headWidth
   }
 }
 
@@ -44,6 +56,7 @@ public struct PlanRequest: Sendable {
 struct AdapterNeeds {
   private(set) var bottleneckWidth = 0
   private(set) var linearScratchFloats = 0
+  private(set) var headWidth = 0
 
   init(of task: TaskSection) {
     for position in 0..<task.attachmentCount {
@@ -56,6 +69,9 @@ struct AdapterNeeds {
         ? 2 * linear.phmDim * linear.phmDim * linear.factorRank
         : (linear.inWidth + linear.outWidth) / linear.phmDim
       linearScratchFloats = max(linearScratchFloats, scratch)
+    }
+    if let head = task.head {
+      headWidth = max(head.outWidth, head.first.map { task.linear(at: $0).outWidth } ?? 0)
     }
   }
 }
@@ -116,7 +132,7 @@ public struct MemoryPlan: Sendable {
   /// Working memory of the tokenizer per token of the source, in bytes.
   static let tokenizerBytesPerToken = 64
 
-  /// The fastest plan for `request` that fits its budget.
+  /// The fastest plan for `request` that fits its budget; with as many source tokens as the backbone has positions for.
   /// - Throws: `budgetTooSmall` with the smallest budget that can be met, `planTooLarge`.
   public init(config: BackboneConfig, request: PlanRequest) throws(EngineError) {
     precondition(
@@ -135,6 +151,8 @@ public struct MemoryPlan: Sendable {
   }
 
   private init(config: BackboneConfig, request: PlanRequest, tileTokens: Int) throws(EngineError) {
+    var request = request
+    request.sourceTokens = min(request.sourceTokens, config.maxSourceTokens ?? Int.max)
     self.request = request
     self.tileTokens = min(tileTokens, request.sourceTokens)
     regions = Regions(config: config, request: request, tileTokens: self.tileTokens)

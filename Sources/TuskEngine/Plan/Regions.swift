@@ -48,6 +48,9 @@ struct Regions: Sendable {
   /// [R, V]
   let logits: Region
   let generation: GenerationRegions
+  /// Two vectors of a head, of an encoder only: [2, max(D, widest layer of a head)].
+  let headVectors: Region
+  let headWidth: Int
 
   let arenaBytes: Int
   let keyValueCacheBytes: Int
@@ -59,15 +62,17 @@ struct Regions: Sendable {
 
   init(config: BackboneConfig, request: PlanRequest, tileTokens: Int) {
     var map = ArenaMap()
-    let rows = request.batch * request.beams
+    let rows = config.hasDecoder ? request.batch * request.beams : 0
+    let targetTokens = config.hasDecoder ? request.targetTokens : 0
     let tile = max(tileTokens, rows)
     let inner = config.innerWidth
     let widest = max(config.dModel, config.dFF, inner)
     let layers = config.decoderLayerCount
 
     source = map.floats(request.sourceTokens, config.dModel)
-    encoderBias = map.floats(config.headCount, 2 * request.sourceTokens - 1)
-    decoderBias = map.floats(config.headCount, request.targetTokens)
+    encoderBias = map.floats(
+      config.positionScheme == .relativeBias ? config.headCount : 0, 2 * request.sourceTokens - 1)
+    decoderBias = map.floats(config.headCount, targetTokens)
     normed = map.floats(tile, config.dModel)
     subLayer = map.floats(tile, config.dModel)
     queries = map.floats(tile, inner)
@@ -85,11 +90,14 @@ struct Regions: Sendable {
     var encoding = map
     encoderKeys = encoding.floats(request.sourceTokens, inner)
     encoderValues = encoding.floats(request.sourceTokens, inner)
-    selfKeys = map.floats(layers * request.targetTokens * rows, inner)
-    selfValues = map.floats(layers * request.targetTokens * rows, inner)
+    selfKeys = map.floats(layers * targetTokens * rows, inner)
+    selfValues = map.floats(layers * targetTokens * rows, inner)
     target = map.floats(rows, config.dModel)
     logits = map.floats(rows, config.vocabularySize)
-    generation = GenerationRegions(&map, request)
+    generation = GenerationRegions(&map, request, rows: rows)
+    // A head begins when the encoder has ended.
+    headWidth = max(config.dModel, request.headWidth)
+    headVectors = map.floats(config.hasDecoder ? 0 : 2, headWidth)
     arenaBytes = max(encoding.end, map.end)
     keyValueCacheBytes = crossKeyValues.byteCount + selfKeys.byteCount + selfValues.byteCount
   }
@@ -116,8 +124,7 @@ struct GenerationRegions: Sendable {
   /// [R] ids that enter the next step.
   let inputs: Region
 
-  init(_ map: inout ArenaMap, _ request: PlanRequest) {
-    let rows = request.batch * request.beams
+  init(_ map: inout ArenaMap, _ request: PlanRequest, rows: Int) {
     let length = request.targetTokens + 1
     tokens = map.floats(2 * rows, length)
     cacheRows = map.floats(2 * rows, request.targetTokens)
