@@ -56,6 +56,19 @@ struct CheckpointTokenizerSettings {
     }
   }
 
+  /// For a model that has none and does not say so.
+  mutating func dropSentinels() { sentinelCount = 0 }
+
+  /// XLM-RoBERTa's own tokens, where no file lists them.
+  mutating func useFairseqTokens(maskId: Int) {
+    dropSentinels()
+    guard addedTokens.isEmpty else { return }
+    addedTokens = [
+      AddedToken(id: 0, content: "<s>", takesWhitespaceBefore: false, takesWhitespaceAfter: false),
+      AddedToken(id: maskId, content: "<mask>", takesWhitespaceBefore: true, takesWhitespaceAfter: false),
+    ]
+  }
+
   private static func isSentinel(_ content: String) -> Bool {
     content.hasPrefix("<extra_id_") && content.hasSuffix(">")
   }

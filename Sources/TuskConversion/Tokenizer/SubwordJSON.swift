@@ -135,7 +135,7 @@ enum SubwordJSON {
   }
 
   private static func items(
-    _ parts: [Part], _ processor: PostProcessor
+    _ parts: [PostProcessorJSON.Part], _ processor: PostProcessorJSON
   ) throws(TokenizerBuilderError) -> [SubwordVocabulary.TemplateItem] {
     var items: [SubwordVocabulary.TemplateItem] = []
     for part in parts {
@@ -164,7 +164,7 @@ private struct File: Decodable {
   let addedTokens: [CheckpointTokenizerSettings.ListedToken]?
   let normalizer: Normalizer?
   let preTokenizer: PreTokenizer?
-  let postProcessor: PostProcessor?
+  let postProcessor: PostProcessorJSON?
   let model: Model
 }
 
@@ -176,42 +176,6 @@ private struct Normalizer: Decodable {
 private struct PreTokenizer: Decodable {
   let type: String?
   let addPrefixSpace, useRegex: Bool?
-}
-
-private struct PostProcessor: Decodable {
-  struct Token: Decodable {
-    let ids: [Int]
-  }
-
-  let type: String?
-  let single, pair: [Part]?
-  let specialTokens: [String: Token]?
-  let cls, sep: NamedId?
-}
-
-private struct Part: Decodable {
-  struct Name: Decodable {
-    let id: String
-    let typeId: Int
-  }
-
-  let specialToken, sequence: Name?
-
-  enum CodingKeys: String, CodingKey {
-    case specialToken = "SpecialToken"
-    case sequence = "Sequence"
-  }
-}
-
-/// A pair [text, id].
-private struct NamedId: Decodable {
-  let id: Int
-
-  init(from decoder: any Decoder) throws {
-    var pair = try decoder.unkeyedContainer()
-    _ = try pair.decode(String.self)
-    id = try pair.decode(Int.self)
-  }
 }
 
 private struct Model: Decodable {

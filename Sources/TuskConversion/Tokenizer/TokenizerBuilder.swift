@@ -6,8 +6,8 @@ import TuskTokenizer
 public struct TokenizerBuilder {
   private static let vocabularyBytesLimit = 1 << 28
 
-  /// The section for the checkpoint in `path`, from the first of these that is there: `spiece.model`, `tokenizer.json`,
-  /// `vocab.txt`, `vocab.json` with `merges.txt`. Nil if there is none, which is legal: such a backbone takes ids only.
+  /// The section for the checkpoint in `path`, from the first of these that is there: `spiece.model`,
+  /// `sentencepiece.bpe.model`, `tokenizer.json`, `vocab.txt`, `vocab.json` with `merges.txt`. Nil if there is none, which is legal: such a backbone takes ids only.
   /// - Parameter vocabularySize: rows of the model's embedding; no id may reach it.
   /// - Throws: `TokenizerBuilderError` where a file cannot be read, or describes a tokenizer whose ids Tusk would not
   ///   reproduce.
@@ -16,17 +16,28 @@ public struct TokenizerBuilder {
   ) throws(TokenizerBuilderError) -> [UInt8]? {
     let model = try read("spiece.model", in: path)
     let json = try read("tokenizer.json", in: path)
-    if model == nil, let section = try subwordSection(json, in: path, limit: vocabularySize) { return section }
+    let fairseqModel = model == nil ? try read("sentencepiece.bpe.model", in: path) : nil
+    if model == nil, fairseqModel == nil, let section = try subwordSection(json, in: path, limit: vocabularySize) {
+      return section
+    }
     let listed = try json.map { (bytes) throws(TokenizerBuilderError) in try TokenizerJSON.addedTokens(bytes) }
-    let settings = try CheckpointTokenizerSettings(
+    var settings = try CheckpointTokenizerSettings(
       config: try read("tokenizer_config.json", in: path),
       specialTokensMap: try read("special_tokens_map.json", in: path), listed: listed)
+    if let fairseqModel {
+      let subject = "sentencepiece.bpe.model"
+      let vocabulary = try SentencePieceModel.vocabulary(fairseqModel).withFairseqIds(subject: subject)
+      settings.useFairseqTokens(maskId: vocabulary.pieces.count - 1)
+      return try section(vocabulary, settings, vocabularySize: vocabularySize, subject)
+    }
     if let model {
       return try section(
         try SentencePieceModel.vocabulary(model), settings, vocabularySize: vocabularySize, "spiece.model")
     }
     guard let json else { return nil }
-    return try section(try TokenizerJSON.vocabulary(json), settings, vocabularySize: vocabularySize, "tokenizer.json")
+    let vocabulary = try TokenizerJSON.vocabulary(json)
+    if vocabulary.beginId != nil { settings.dropSentinels() }
+    return try section(vocabulary, settings, vocabularySize: vocabularySize, "tokenizer.json")
   }
 
   /// The section for a WordPiece or byte-level BPE checkpoint, or nil if it is neither.

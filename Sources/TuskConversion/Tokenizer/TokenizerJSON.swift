@@ -28,6 +28,15 @@ enum TokenizerJSON {
     }
     vocabulary.unknownId = unknown
     vocabulary.pieces[unknown].type = .unknown
+    if let processor = file.postProcessor, let beginId = processor.beginId {
+      guard vocabulary.pieces.indices.contains(beginId), processor.isRobertaLike else {
+        throw TokenizerBuilderError(
+          subject,
+          "a post-processor with a token in front of a text found; only <s> A </s> with the pair "
+            + "<s> A </s> </s> B </s> is supported for Unigram")
+      }
+      vocabulary.beginId = beginId
+    }
     vocabulary.characterMap = try characterMap(file)
     try readPreTokenizer(file, into: &vocabulary)
     return vocabulary
@@ -92,6 +101,7 @@ enum TokenizerJSON {
   private struct TokenizerFile: Decodable {
     let normalizer: Step?
     let preTokenizer: Step?
+    let postProcessor: PostProcessorJSON?
     let model: Model
   }
 

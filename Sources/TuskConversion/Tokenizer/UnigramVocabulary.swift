@@ -32,6 +32,26 @@ struct UnigramVocabulary {
   var prefixesOnlyAtStart = false
   var unknownText = [UInt8](" \u{2047} ".utf8)
 
+  /// The vocabulary with XLM-RoBERTa's ids: its own four tokens in front of the normal pieces, `<mask>` behind them.
+  /// - Throws: `TokenizerBuilderError` where the first pieces are not those whose places these tokens take.
+  func withFairseqIds(subject: String) throws(TokenizerBuilderError) -> UnigramVocabulary {
+    let replaced = pieces.prefix(3).map { String(decoding: $0.text, as: UTF8.self) }
+    guard replaced == ["<unk>", "<s>", "</s>"] else {
+      throw TokenizerBuilderError(subject, "the first pieces \(replaced) found, <unk>, <s>, </s> required")
+    }
+    func piece(_ text: String, _ type: UnigramLayout.PieceType) -> Piece {
+      Piece(text: [UInt8](text.utf8), score: 0, type: type)
+    }
+    var vocabulary = self
+    vocabulary.pieces = [
+      piece("<s>", .control), piece("<pad>", .control), piece("</s>", .control), piece("<unk>", .unknown),
+    ]
+    vocabulary.pieces += pieces.dropFirst(3) + [piece("<mask>", .control)]
+    vocabulary.unknownId = 3
+    vocabulary.beginId = 0
+    return vocabulary
+  }
+
   /// Makes the tokens of `settings` special and appends the sentinels.
   /// - Parameter subject: the file the pieces came from, for errors.
   mutating func addSpecialTokens(
