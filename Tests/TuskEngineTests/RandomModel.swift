@@ -13,8 +13,10 @@ enum RandomModel {
       eosId: 1, decoderStartId: 0, weightEncoding: encoding)
   }
 
-  /// A pack whose tensors depend on nothing but their role, stack, block and shape.
-  static func backbone(_ config: BackboneConfig, head: [UInt8]? = nil) throws -> PackedFile {
+  /// A pack whose tensors depend on nothing but their role, stack, block and shape; `damaged` ones are not numbers.
+  static func backbone(
+    _ config: BackboneConfig, head: [UInt8]? = nil, damaged: TensorRole? = nil
+  ) throws -> PackedFile {
     let path = GoldenFixtures.temporaryPath()
     defer { try? FileManager.default.removeItem(atPath: path) }
     let writer = try BackboneWriter(path: path, config: config, tokenizer: nil, provenance: nil, head: head)
@@ -26,7 +28,9 @@ enum RandomModel {
         let row = (0..<spec.columns).map { _ in
           spec.role.isNorm ? 1 : random.normal() / Float(spec.columns).squareRoot()
         }
-        try encoded(row, spec, &scales).withUnsafeBytes { try writer.append($0) }
+        try encoded(spec.role == damaged ? row.map { _ in .nan } : row, spec, &scales).withUnsafeBytes {
+          try writer.append($0)
+        }
       }
       if spec.encoding == .int8Rows { try scales.withUnsafeBytes { try writer.append($0) } }
       try writer.finishTensor(sourceChecksum: 1)

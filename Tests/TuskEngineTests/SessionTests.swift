@@ -140,6 +140,15 @@ import TuskFormat
     }
   }
 
+  /// Opening does not read weights, so a damaged one is met here first.
+  @Test func weightsThatAreNoNumbersGiveAnAnswerWithoutSense() throws {
+    let file = try RandomModel.backbone(RandomModel.config(), damaged: .finalNorm)
+    let greedy = try Session(file, PlanRequest(sourceTokens: 4, targetTokens: 3))
+    #expect(try greedy.generate([5, 6, 1], maxNewTokens: 3) == [0, 0, 0, 0])
+    let search = try Session(file, PlanRequest(sourceTokens: 4, targetTokens: 3, beams: 2))
+    #expect(try search.generate([5, 6, 1], maxNewTokens: 3) == [0, 1])
+  }
+
   @Test func aTaskOfAnotherBackboneIsNotMounted() throws {
     let file = try RandomModel.backbone(RandomModel.config())
     let other = try RandomModel.backbone(RandomModel.config(layers: 1))

@@ -101,6 +101,11 @@ struct BeamState {
         next += 1
       }
     }
+    if candidateCount == 0 {
+      // Logits that are not numbers, from a damaged weight, leave nothing to go on with: the answer ends here.
+      let row = source * beams
+      addFinished(Candidate(sum: sums[row], row: Int32(row), token: Int32(eosId)), source, step: step)
+    }
     for beam in next..<beams { clearNext(source * beams + beam, source * beams) }
     let isFull = finishedCount(source) == beams
     if next == 0 || (isFull && bestSum / Float(step) <= finishedScores[source * beams + beams - 1]) {
