@@ -19,8 +19,8 @@ struct Tusk: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Convert.self, BundleTasks.self, Inspect.self, Verify.self, Tokenize.self, Run.self, Logits.self, Footprint.self,
-      BenchCommand.self,
+      Convert.self, BundleTasks.self, Inspect.self, Verify.self, Tokenize.self, Run.self, Embed.self, Logits.self,
+      Footprint.self, BenchCommand.self,
     ])
 }
 

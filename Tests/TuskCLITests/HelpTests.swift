@@ -7,7 +7,7 @@ import Testing
 struct HelpTests {
   static let commands: [[String]] = [
     [], ["convert"], ["convert", "backbone"], ["convert", "task"], ["bundle"], ["inspect"], ["verify"], ["tokenize"],
-    ["run"], ["logits"],
+    ["run"], ["embed"], ["logits"],
     ["footprint"], ["bench"],
   ]
 

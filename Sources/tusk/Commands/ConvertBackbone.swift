@@ -7,10 +7,11 @@ import TuskFormat
 struct ConvertBackbone: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "backbone",
-    abstract: "Convert a Hugging Face T5 directory.",
+    abstract: "Convert a Hugging Face directory.",
     discussion: """
-      Reads config.json, the weights (safetensors, sharded or not, or pytorch_model.bin) and the tokenizer, and \
-      writes one file. Prints what rounding to int8 did to each kind of matrix.
+      Takes T5, BERT, RoBERTa, XLM-RoBERTa and DistilBERT, and encoders of sentence-transformers. Reads config.json, \
+      the weights (safetensors, sharded or not, or pytorch_model.bin) and the tokenizer, and writes one file. Prints \
+      what rounding to int8 did to each kind of matrix.
 
         tusk convert backbone ./t5-base --output t5.tusk
         tusk convert backbone ./flan-t5-small --output flan.tusk --weights float32

@@ -7,14 +7,16 @@ struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Answer texts.",
     discussion: """
-      Text in, text out; with a file or standard input one line in, one line out, each as soon as it is there.
+      Text in, text out; with a file or standard input one line in, one line out, each as soon as it is there. An \
+      encoder answers with a label and the scores of all labels, with numbers, or with an embedding, as the head of \
+      the task or else of the backbone says.
 
         tusk run t5.tusk --task dates.tusk "Due on the fourth of May 2021"
         tusk run all.tusk --task dates --input letters.txt
         echo '{"text": "nine pounds", "task": "units"}' | tusk run all.tusk --json
 
       With --json, a line that begins with { is an object whose "text" is answered with the task its "task" names; \
-      every other line is plain text. The first line that cannot be answered ends the command with exit code 65, \
+      every other line is plain text. An encoder also takes a pair: "text" and "text2". The first line that cannot be answered ends the command with exit code 65, \
       unless --keep-going is given.
       """)
 
@@ -27,13 +29,13 @@ struct Run: ParsableCommand {
   @Option(help: "Longest answer, in tokens.")
   var maxNewTokens = 64
 
-  @Option(help: "Longest source, in tokens, end of sequence included.")
+  @Option(help: "Longest source, in tokens, end of sequence included. What is longer is refused, by an encoder cut.")
   var maxSourceTokens = 512
 
   @Option(help: "Hypotheses of a beam search; 1 decodes greedily.")
   var beams = 1
 
-  @Flag(help: "Print one JSON object per answer: ids, score, text and, with --beams, all hypotheses.")
+  @Flag(help: "Print one JSON object per answer: ids, score, text and, with --beams, all hypotheses; or label, scores.")
   var json = false
 
   @Flag(help: "Answer a faulty line with an empty one, or {\"error\": ...}, and go on; exit code 65 at the end.")
@@ -58,7 +60,7 @@ struct Run: ParsableCommand {
         sourceTokens: maxSourceTokens, targetTokens: maxNewTokens, beams: beams, threads: self.model.threadCount,
         budgetBytes: self.model.memoryBudget?.bytes))
     var isFaultless = true
-    func answer(_ place: String, _ body: () throws -> Answer) throws {
+    func answer(_ place: String, _ body: () throws -> Reply) throws {
       do {
         try write(try body())
       } catch let failure as Failure where keepGoing && failure.exitCode == Failure.badData {
@@ -85,7 +87,7 @@ struct Run: ParsableCommand {
     if !isFaultless { throw ExitCode(Failure.badData) }
   }
 
-  private func write(_ answer: Answer) throws {
+  private func write(_ answer: Reply) throws {
     if json {
       try StandardOutput.write(json: answer)
     } else {

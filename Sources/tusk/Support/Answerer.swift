@@ -1,6 +1,7 @@
 import Foundation
 import TuskConversion
 import TuskEngine
+import TuskFormat
 import TuskTokenizer
 
 /// Answers sources one after another in one session.
@@ -24,26 +25,41 @@ final class Answerer {
     }
   }
 
-  func answer(_ line: InputLine, place: String) throws(Failure) -> Answer {
+  func answer(_ line: InputLine, place: String) throws(Failure) -> Reply {
     guard let tokenizer = model.tokenizer else { preconditionFailure("required before") }
+    guard line.secondText == nil || !model.config.hasDecoder else {
+      throw Failure(Failure.badData, "\(place): 'text2': this backbone takes one text (found two)")
+    }
     try mount(line.task ?? model.chosen.first?.name, place: place)
-    let ids: [Int32]
+    let source: (ids: [Int32], typeIds: [Int32])
     do throws(TokenizerError) {
-      ids = try tokenizer.encode(line.text, appendingEndOfSequence: true)
+      if model.config.hasDecoder {
+        source = (try tokenizer.encode(line.text, appendingEndOfSequence: true), [])
+      } else {
+        source = try tokenizer.encodePair(
+          line.text, line.secondText, maximumTokens: session.plan.request.sourceTokens)
+      }
     } catch { throw Failure(error, path: place, sectionOffset: 0) }
-    return try answer(ids, place: place)
+    return try answer(source.ids, typeIds: source.typeIds, place: place)
   }
 
-  func answer(_ ids: [Int32], place: String) throws(Failure) -> Answer {
+  /// - Parameter typeIds: of an encoder's tokens; none for type 0 throughout.
+  func answer(_ ids: [Int32], typeIds: [Int32] = [], place: String) throws(Failure) -> Reply {
     do throws(EngineError) {
-      let best = try session.generate(ids, maxNewTokens: maxNewTokens)
-      guard session.plan.request.beams > 1 else { return Answer(hypothesis(best, score: nil), beams: nil) }
-      let beams = (0..<session.hypothesisCount()).map { rank in
-        let found = session.hypothesis(rank)
-        return hypothesis(Array(found.ids), score: found.score)
-      }
-      return Answer(beams[0], beams: beams)
+      guard !model.config.hasDecoder else { return .text(try generate(ids)) }
+      try session.encode(ids, typeIds: typeIds)
+      return .head(try HeadAnswer(session))
     } catch { throw Failure(error, path: place) }
+  }
+
+  private func generate(_ ids: [Int32]) throws(EngineError) -> Answer {
+    let best = try session.generate(ids, maxNewTokens: maxNewTokens)
+    guard session.plan.request.beams > 1 else { return Answer(hypothesis(best, score: nil), beams: nil) }
+    let beams = (0..<session.hypothesisCount()).map { rank in
+      let found = session.hypothesis(rank)
+      return hypothesis(Array(found.ids), score: found.score)
+    }
+    return Answer(beams[0], beams: beams)
   }
 
   private func hypothesis(_ ids: [Int32], score: Float?) -> Answer.Hypothesis {
@@ -71,7 +87,37 @@ final class Answerer {
   }
 }
 
-/// The answer to one source: the JSON object of `formats/json.md`.
+extension Session {
+  /// Encodes one source; without type ids, all of type 0.
+  func encode(_ ids: [Int32], typeIds: [Int32]) throws(EngineError) {
+    try ids.withUnsafeBufferPointer { ids throws(EngineError) in
+      guard !typeIds.isEmpty else { return try encode(ids) }
+      try typeIds.withUnsafeBufferPointer { types throws(EngineError) in try encode(ids, types: types) }
+    }
+  }
+}
+
+/// What a model answers: an encoder-decoder by a text, an encoder by what its head makes.
+enum Reply: Encodable {
+  case text(Answer)
+  case head(HeadAnswer)
+
+  var line: String {
+    switch self {
+    case .text(let answer): answer.line
+    case .head(let answer): answer.line
+    }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    switch self {
+    case .text(let answer): try answer.encode(to: encoder)
+    case .head(let answer): try answer.encode(to: encoder)
+    }
+  }
+}
+
+/// The text that answers one source: the JSON object of `formats/json.md`.
 struct Answer: Encodable {
   let best: Hypothesis
   /// Best first; nil for greedy decoding.

@@ -3,6 +3,8 @@ import Foundation
 /// What is to be answered, and with which task.
 struct InputLine {
   let text: [UInt8]
+  /// The second text of a pair.
+  let secondText: [UInt8]?
   /// Nil for the task of the command line.
   let task: String?
 
@@ -10,6 +12,7 @@ struct InputLine {
   init(_ input: InputText, isJSON: Bool) throws(Failure) {
     guard isJSON, input.bytes.first(where: { $0 != 0x20 && $0 != 0x09 }) == UInt8(ascii: "{") else {
       text = input.bytes
+      secondText = nil
       task = nil
       return
     }
@@ -21,10 +24,8 @@ struct InputLine {
         Failure.badData,
         "\(input.place): not an object with a text (found JSON that does not fit, required {\"text\": ...})")
     }
-    guard object.text2 == nil else {
-      throw Failure(Failure.badData, "\(input.place): 'text2': this backbone takes one text (found two)")
-    }
     text = Array(object.text.utf8)
+    secondText = object.text2.map { Array($0.utf8) }
     task = object.task
   }
 

@@ -66,6 +66,7 @@ final class Model {
   func plan(_ request: PlanRequest) throws(Failure) -> MemoryPlan {
     var request = request
     for task in tasks { request.reserve(for: task.section) }
+    if let head = file.head { request.reserve(for: head) }
     do throws(EngineError) { return try MemoryPlan(config: config, request: request) } catch {
       throw Failure(error, path: path)
     }

@@ -2,12 +2,14 @@ import CTuskSystem
 
 /// NumPy's .npy format, version 1.0.
 enum NumpyFile {
-  /// Writes `values`, row-major [rows, columns], as little-endian float32 into `PATH.tmp` and renames it over `path`.
+  /// Writes `values`, row-major, as little-endian float32 into `PATH.tmp` and renames it over `path`.
   /// - Source: numpy.lib.format
-  static func write(_ values: [Float], rows: Int, columns: Int, path: String) throws(Failure) {
-    precondition(values.count == rows * columns, "values do not fill the shape")
+  static func write(_ values: [Float], shape: [Int], path: String) throws(Failure) {
+    precondition(values.count == shape.reduce(1, *), "values do not fill the shape")
     // The header ends with a line feed at a multiple of 64, so that the values are aligned.
-    var dictionary = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(rows), \(columns)), }"
+    // A tuple of one is written with a comma behind it.
+    let tuple = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
+    var dictionary = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(tuple)), }"
     let prefixBytes = 10
     while (prefixBytes + dictionary.utf8.count + 1) % 64 != 0 { dictionary += " " }
     dictionary += "\n"

@@ -1,0 +1,83 @@
+import Foundation
+import Testing
+
+/// Encoders on the command line, on checkpoints small enough to convert in each test.
+@Suite("encoders")
+struct EncoderTests {
+  private static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appendingPathComponent("Fixtures").path
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func backbone(_ directory: String) throws -> String {
+    let path = folder.path("\(UUID().uuidString).tusk")
+    let outcome = try CommandLineTool.run("convert", "backbone", Self.fixtures + "/" + directory, "--output", path)
+    #expect(outcome.exitCode == 0)
+    return path
+  }
+
+  /// The header of a .npy file.
+  private func header(_ path: String) throws -> String {
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+    return String(decoding: bytes[10..<128], as: UTF8.self)
+  }
+
+  @Test func aClassifierAnswersWithItsLikeliestLabel() throws {
+    let object = try CommandLineTool.run(
+      "run", try backbone("golden/backbones/bert"), "--input-ids", "2,59,94,3", "--json"
+    ).object()
+    let scores = try #require(object["scores"] as? [String: Double])
+    #expect(Set(scores.keys) == ["LABEL_0", "LABEL_1", "LABEL_2"])
+    #expect(abs(scores.values.reduce(0, +) - 1) < 1e-5)
+    #expect(object["label"] as? String == scores.max { $0.value < $1.value }?.key)
+    #expect(object["ids"] == nil)
+  }
+
+  @Test func labelsKeepTheirNames() throws {
+    let object = try CommandLineTool.run(
+      "run", try backbone("golden-encoders/backbones/bert_multilabel"), "--input-ids", "5,9", "--json"
+    ).object()
+    let scores = try #require(object["scores"] as? [String: Double])
+    #expect(Set(scores.keys) == ["calm", "très joyeux", "angry"])
+    #expect(Set(try #require(object["labels"] as? [String])) == Set(scores.filter { $0.value >= 0.5 }.keys))
+  }
+
+  @Test func aRegressionAnswersWithItsNumber() throws {
+    let path = try backbone("golden-encoders/backbones/xlmr_regression")
+    let object = try CommandLineTool.run("run", path, "--input-ids", "0,9,2", "--json").object()
+    let number = try #require((object["numbers"] as? [Double])?.first)
+    let plain = try CommandLineTool.run("run", path, "--input-ids", "0,9,2")
+    #expect(plain.text == String(format: "%.4f\n", number))
+  }
+
+  @Test func logitsAreTheHeadsAndOutputWithoutOne() throws {
+    let output = folder.path("l.npy")
+    let encoded = folder.path("e.npy")
+    var outcome = try CommandLineTool.run(
+      "logits", try backbone("golden/backbones/bert"), "--input-ids", "2,59,94,3", "--token-type-ids", "0,0,1,1",
+      "--output", output, "--encoder-output", encoded)
+    #expect(outcome.exitCode == 0)
+    #expect(try header(output).contains("'shape': (3,)"))
+    #expect(try header(encoded).contains("'shape': (4, 48)"))
+    outcome = try CommandLineTool.run(
+      "logits", try backbone("golden-encoders/backbones/bert_without_head"), "--input-ids", "5,9", "--output", output)
+    #expect(outcome.exitCode == 0)
+    #expect(try header(output).contains("'shape': (2, 32)"))
+  }
+
+  @Test func whatAnEncoderCannotDoIsRefused() throws {
+    let path = try backbone("golden/backbones/bert")
+    for (arguments, exitCode) in [
+      (["logits", path, "--input-ids", "2,3", "--token-type-ids", "0", "--output", folder.path("x.npy")], 64),
+      (["logits", path, "--input-ids", "2,3", "--token-type-ids", "0,2", "--output", folder.path("x.npy")], 65),
+      (["run", path, "--input-ids", "2,120"], 65),
+      (["run", try backbone("golden-encoders/backbones/bert_without_head"), "--input-ids", "2,3"], 65),
+      (["embed", path, "text", "--output", folder.path("x.npy")], 65),
+    ] as [([String], Int32)] {
+      let outcome = try CommandLineTool.run(arguments)
+      #expect(outcome.exitCode == exitCode, "\(arguments)")
+      #expect(!FileManager.default.fileExists(atPath: folder.path("x.npy")))
+    }
+  }
+}
