@@ -51,12 +51,17 @@ public final class Session {
   }
 
   /// Mounts `task` for source `source` of the batch, or none. Allocates nothing, writes to no weight.
-  /// - Throws: `FormatError` if the task belongs to another backbone.
-  /// - Precondition: the plan reserved room for the task, see `PlanRequest.reserve`; the source is below the batch.
+  /// - Throws: `FormatError` if the task belongs to another backbone, or is wider than the plan has room for
+  ///   (`wrongWidth`; see `PlanRequest.reserve`).
+  /// - Precondition: the source is below the batch.
   public func setTask(_ task: TaskSection?, source: Int = 0) throws(FormatError) {
     if let task {
       try task.requireFit(to: config)
-      precondition(plan.request.hasRoom(for: task), "the plan has no room for the task")
+      guard plan.request.hasRoom(for: task) else {
+        throw FormatError(
+          .wrongWidth, at: task.bytes.offset, found: UInt64(AdapterNeeds(of: task).bottleneckWidth),
+          required: UInt64(plan.request.bottleneckWidth))
+      }
     }
     runners[source] = TaskRunner(task: task, layout: config.slots)
   }

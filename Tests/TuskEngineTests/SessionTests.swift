@@ -149,6 +149,15 @@ import TuskFormat
     #expect(try search.generate([5, 6, 1], maxNewTokens: 3) == [0, 1])
   }
 
+  @Test func aTaskWiderThanThePlanIsNotMounted() throws {
+    let file = try RandomModel.backbone(RandomModel.config())
+    let task = try RandomModel.task(try #require(file.config), bottleneckWidth: 400)
+    var request = request
+    #expect(throws: FormatError.self) { try Session(file, request).setTask(task) }
+    request.reserve(for: task)
+    #expect(throws: Never.self) { try Session(file, request).setTask(task) }
+  }
+
   @Test func aTaskOfAnotherBackboneIsNotMounted() throws {
     let file = try RandomModel.backbone(RandomModel.config())
     let other = try RandomModel.backbone(RandomModel.config(layers: 1))
