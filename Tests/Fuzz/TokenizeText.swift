@@ -18,6 +18,8 @@ public func tokenizeText(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let tokenizer = try Tokenizer(Mapping(copying: input).bytes)
     let ids = try tokenizer.encode(text, appendingEndOfSequence: true)
     precondition(ids.allSatisfy { $0 >= 0 && Int($0) < tokenizer.vocabularySize }, "an id without a piece")
+    let pair = try tokenizer.encodePair(text, Array(text.reversed()), maximumTokens: 9)
+    precondition(pair.ids.count == pair.typeIds.count, "an id without a type")
     _ = tokenizer.decode(ids)
     _ = tokenizer.decode(ids, skippingSpecialTokens: false)
   } catch {}
