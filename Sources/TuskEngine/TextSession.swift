@@ -41,13 +41,24 @@ public final class TextSession {
     } catch { throw .engine(error) }
   }
 
-  /// What the head of an encoder makes of `text`: `Session.headScores`.
+  /// What the head of an encoder makes of a text, or of two that belong together: `Session.headScores`.
+  /// - Parameter isTruncating: cuts what is longer than planned as Hugging Face does, rather than refusing it.
   /// - Throws: `sourceTooLong`, `noHead` and what the tokenizer throws.
-  public func scores(_ text: [UInt8]) throws(TextError) -> UnsafeBufferPointer<Float> {
-    let ids = try sourceIds(text)
+  public func scores(
+    _ first: [UInt8], _ second: [UInt8]? = nil, isTruncating: Bool = false
+  ) throws(TextError) -> [Float] {
+    let source: (ids: [Int32], typeIds: [Int32])
+    do throws(TokenizerError) {
+      source = try tokenizer.encodePair(
+        first, second, maximumTokens: isTruncating ? session.plan.request.sourceTokens : nil)
+    } catch { throw .tokenizer(error) }
     do throws(EngineError) {
-      try ids.withUnsafeBufferPointer { buffer throws(EngineError) in try session.encode(buffer) }
-      return try session.headScores()
+      try source.ids.withUnsafeBufferPointer { ids throws(EngineError) in
+        try source.typeIds.withUnsafeBufferPointer { types throws(EngineError) in
+          try session.encode(ids, types: types)
+        }
+      }
+      return Array(try session.headScores())
     } catch { throw .engine(error) }
   }
 }

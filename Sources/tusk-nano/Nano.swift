@@ -142,7 +142,9 @@ struct Answers {
       if model.config.hasDecoder {
         line.add(try text.answer(bytes, maxNewTokens: options.maxNewTokens))
       } else {
-        let scores = try text.scores(bytes)
+        let tab = bytes.firstIndex(of: 0x09)
+        let second = tab.map { Array(bytes[($0 + 1)...]) }
+        let scores = try text.scores(tab.map { Array(bytes[..<$0]) } ?? bytes, second)
         line.add(scores, of: text.session.headSection()!)
       }
       line.write()

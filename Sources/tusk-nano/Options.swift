@@ -69,7 +69,7 @@ struct Options {
     standard input, one line each; a line NAME<tab>TEXT is answered with the task of that name, in any file given.
 
     A backbone that is an encoder answers with its head or the task's: the label and, behind tabs, the score of each
-    label; the number of a regression; or the numbers of an embedding.
+    label; the number of a regression; or the numbers of an embedding. It takes two texts with a tab between them.
 
       tusk-nano t5.tusk dates.tusk "Due on the fourth of May 2021"
 

@@ -2,7 +2,7 @@ import TuskFormat
 
 extension Line {
   /// What a head says, fields separated by tabs: the answer, and of labels the score of each; or the numbers.
-  mutating func add(_ scores: UnsafeBufferPointer<Float>, of section: TaskSection) {
+  mutating func add(_ scores: [Float], of section: TaskSection) {
     guard let head = section.head else { return }
     switch head.output {
     case .exclusiveLabels:

@@ -15,11 +15,11 @@ enum RandomModel {
 
   /// A pack whose tensors depend on nothing but their role, stack, block and shape; `damaged` ones are not numbers.
   static func backbone(
-    _ config: BackboneConfig, head: [UInt8]? = nil, damaged: TensorRole? = nil
+    _ config: BackboneConfig, head: [UInt8]? = nil, tokenizer: [UInt8]? = nil, damaged: TensorRole? = nil
   ) throws -> PackedFile {
     let path = GoldenFixtures.temporaryPath()
     defer { try? FileManager.default.removeItem(atPath: path) }
-    let writer = try BackboneWriter(path: path, config: config, tokenizer: nil, provenance: nil, head: head)
+    let writer = try BackboneWriter(path: path, config: config, tokenizer: tokenizer, provenance: nil, head: head)
     while let spec = writer.currentTensor {
       var scales: [Float] = []
       var random = SystemlessRandom(

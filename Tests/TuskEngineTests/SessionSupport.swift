@@ -57,6 +57,8 @@ extension Session {
     return Array(UnsafeBufferPointer(start: encoderOutput, count: ids.count * config.dModel))
   }
 
+  func headNumbers() throws -> [Float] { Array(try headOutput()) }
+
   func encoded(_ ids: [Int32], _ types: [Int32]?) throws -> EncodedRun {
     EncodedRun(output: try encodedOutput(ids, types), head: Array(try headOutput()))
   }

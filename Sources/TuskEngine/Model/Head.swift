@@ -10,7 +10,7 @@ extension Session {
   }
 
   /// What the head makes of the source encoded last: [outWidth] logits, numbers or an embedding, as its record says.
-  /// Valid until the next source is encoded.
+  /// Valid until the next source is encoded, and no longer than the session.
   /// - Throws: `noHead`.
   /// - Precondition: `source` is the source that has been encoded last.
   public func headOutput(source: Int = 0) throws(EngineError) -> UnsafeBufferPointer<Float> {
