@@ -74,6 +74,7 @@ struct EncoderTests {
       (["run", path, "--input-ids", "2,120"], 65),
       (["run", try backbone("golden-encoders/backbones/bert_without_head"), "--input-ids", "2,3"], 65),
       (["embed", path, "text", "--output", folder.path("x.npy")], 65),
+      (["bench", path, "--source-tokens", "8", "--target-tokens", "2"], 65),
     ] as [([String], Int32)] {
       let outcome = try CommandLineTool.run(arguments)
       #expect(outcome.exitCode == exitCode, "\(arguments)")

@@ -2,6 +2,7 @@ import ArgumentParser
 import CTuskKernels
 import CTuskSystem
 import Foundation
+import TuskConversion
 import TuskEngine
 import TuskFormat
 
@@ -47,6 +48,10 @@ struct BenchCommand: ParsableCommand {
   func run() throws {
     let start = tusk_monotonic_nanoseconds()
     let model = try model.open()
+    guard model.config.hasDecoder else {
+      throw Failure(
+        Failure.badData, "\(model.path.printable): an encoder, which decodes nothing; encoders are not measured yet")
+    }
     let plan = try model.plan(
       PlanRequest(
         sourceTokens: sourceTokens, targetTokens: targetTokens, batch: batch, threads: self.model.threadCount,

@@ -62,7 +62,9 @@ extension FileReport.Backbone {
       "architecture  \(architecture), \(layerCount) + \(decoderLayerCount) blocks, width \(dModel.grouped), "
         + "\(headCount) heads of \(dKv)",
       "feed-forward  width \(dFf.grouped), \(activation)\(gated ? ", gated" : "")",
-      "positions     relative bias, \(relativeBiasBuckets) buckets up to \(relativeBiasMaxDistance)",
+      "positions     "
+        + (relativeBiasBuckets == 0
+          ? "learned" : "relative bias, \(relativeBiasBuckets) buckets up to \(relativeBiasMaxDistance)"),
       "vocabulary    \(vocabularySize.grouped), \(tokenizer ? "with" : "without") tokenizer, "
         + "\(tiedHead ? "tied head" : "head of its own")",
       "weights       \(weights)",
