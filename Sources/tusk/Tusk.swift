@@ -6,7 +6,7 @@ import Foundation
 struct Tusk: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tusk",
-    abstract: "Run a T5 model with tiny Compacter tasks in a few megabytes of private memory.",
+    abstract: "Run a T5 or BERT-type model with tiny Compacter tasks in a few megabytes of private memory.",
     discussion: """
       A backbone is converted once; every task is a small file beside it:
 
