@@ -33,6 +33,8 @@ def machine() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tusk", type=Path, default=ROOT / ".build/release/tusk")
+    parser.add_argument("--nano", type=Path, default=ROOT / ".build-embedded/release/tusk-nano",
+                        help="the engine that memory is measured in; tools/quickstart builds it")
     parser.add_argument("--tasks", type=int, default=100)
     options = parser.parse_args()
     tusk = options.tusk
@@ -50,8 +52,8 @@ def main() -> int:
         run(tusk, "bundle", "--output", folder / "one.tusk", folder / "t5.tusk", tasks[0])
         run(tusk, "bundle", "--output", folder / "many.tusk", folder / "t5.tusk", *tasks)
         job = ("--source-tokens", "128", "--target-tokens", "32", "--threads", "1", "--json")
-        one = json.loads(run(tusk, "footprint", folder / "one.tusk", *job))
-        many = json.loads(run(tusk, "footprint", folder / "many.tusk", *job))
+        one = json.loads(run(tusk, "footprint", folder / "one.tusk", "--engine", options.nano, *job))
+        many = json.loads(run(tusk, "footprint", folder / "many.tusk", "--engine", options.nano, *job))
         bench = json.loads(run(tusk, "bench", folder / "one.tusk", "--task", "task-0", *job))
         task = json.loads(run(tusk, "inspect", tasks[0], "--json"))["tasks"][0]
 
