@@ -34,7 +34,7 @@ public final class Session {
     workspace = Workspace(
       config, kernels, try ThreadPool(threadCount: plan.request.threads),
       try Arena(byteCount: plan.regions.arenaBytes), plan.regions)
-    runners = Array(repeating: TaskRunner(task: nil, layout: config.slots), count: plan.request.batch)
+    runners = Array(repeating: TaskRunner(task: nil), count: plan.request.batch)
     sourceLengths = Array(repeating: 0, count: plan.request.batch)
     backboneHead = file.head
     if let backboneHead { try requireRoom(for: backboneHead) }
@@ -63,7 +63,7 @@ public final class Session {
           required: UInt64(plan.request.bottleneckWidth))
       }
     }
-    runners[source] = TaskRunner(task: task, layout: config.slots)
+    runners[source] = TaskRunner(task: task)
   }
 
   private func requireRoom(for head: TaskSection) throws(EngineError) {

@@ -4,7 +4,6 @@ import TuskFormat
 /// Applies a mounted task where it acts: its norms, and its adapters from factors only.
 struct TaskRunner {
   let task: TaskSection?
-  let layout: SlotLayout
 
   /// The norm of a sub-layer, or at the end of a stack: what the task replaces, and the rest of the backbone's.
   func norm(_ slot: Int, _ backbone: WeightMatrix) -> Norm {
@@ -30,12 +29,10 @@ struct TaskRunner {
     let pieces = (rows + Regions.adapterChunkRows - 1) / Regions.adapterChunkRows
     let job = AdapterJob(
       workspace: workspace, adapter: adapter, norm: norm, subLayer: subLayer, stream: stream, rows: rows)
-    pool(workspace).run(pieces, job) { context, index, worker in
+    workspace.pool.run(pieces, job) { context, index, worker in
       context!.assumingMemoryBound(to: AdapterJob.self).pointee.run(index, worker: Int(worker))
     }
   }
-
-  private func pool(_ workspace: Workspace) -> ThreadPool { workspace.pool }
 }
 
 extension TaskSection {
