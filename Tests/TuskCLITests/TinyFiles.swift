@@ -39,10 +39,10 @@ enum TinyFiles {
       return builder.addLinear(
         TaskLinear(inWidth: inWidth, outWidth: outWidth, phmDim: 1, factorRank: 0, full: full, bias: bias))
     }
-    let adapter = TaskAttachment(
+    let adapter = TaskAdapter(
       activation: .relu, inputRule: .subLayer, skipRule: .subLayer, addsStream: true, bottleneckWidth: 2, scaling: 1,
       normEpsilon: 1e-5, down: linear(8, 2), up: linear(2, 8))
-    builder.setAdapter(adapter, slot: builder.layout.slot(.encoder, .feedForward, layer: 0))
+    builder.attach(.adapter(adapter), slot: builder.layout.slot(.encoder, .feedForward, layer: 0))
     try TaskWriter.write(builder.sectionBytes(), provenance: nil, path: path)
   }
 }

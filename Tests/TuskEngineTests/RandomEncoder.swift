@@ -42,10 +42,10 @@ enum RandomEncoder {
         if config.normKind == .layer {
           parts.builder.setNormBias(parts.tensor(.taskNormBias, TensorShape(config.dModel)), slot: slot)
         }
-        let adapter = TaskAttachment(
+        let adapter = TaskAdapter(
           activation: .gelu, inputRule: inputRule, skipRule: .subLayer, addsStream: true, bottleneckWidth: 6,
           scaling: 1, normEpsilon: 1e-5, down: parts.dense(config.dModel, 6), up: parts.dense(6, config.dModel))
-        parts.builder.setAdapter(adapter, slot: slot)
+        parts.builder.attach(.adapter(adapter), slot: slot)
       }
     }
     let section = parts.section(head)

@@ -76,11 +76,11 @@ enum RandomModel {
     for (stack, layers) in [(Stack.encoder, config.layerCount), (.decoder, config.decoderLayerCount)] {
       for layer in 0..<layers {
         for subLayer in [SubLayer.selfAttention, .feedForward] {
-          let adapter = TaskAttachment(
+          let adapter = TaskAdapter(
             activation: .gelu, inputRule: .subLayer, skipRule: .subLayer, addsStream: true,
             bottleneckWidth: bottleneckWidth, scaling: 1, normEpsilon: 1e-5,
             down: linear(config.dModel, bottleneckWidth), up: linear(bottleneckWidth, config.dModel))
-          builder.setAdapter(adapter, slot: builder.layout.slot(stack, subLayer, layer: layer))
+          builder.attach(.adapter(adapter), slot: builder.layout.slot(stack, subLayer, layer: layer))
         }
       }
     }

@@ -56,10 +56,10 @@ import Testing
           leftFactor: builder.addTensor(.leftFactor, left, [Float](repeating: 1, count: left.elementCount)),
           rightFactor: builder.addTensor(.rightFactor, right, [Float](repeating: 1, count: right.elementCount))))
     }
-    let adapter = TaskAttachment(
+    let adapter = TaskAdapter(
       activation: .relu, inputRule: .subLayer, skipRule: .subLayer, addsStream: true, bottleneckWidth: 2, scaling: 1,
       normEpsilon: 1e-5, down: linear(4, 2, rank: 4), up: linear(2, 4, rank: 5))
-    builder.setAdapter(adapter, slot: 0)
+    builder.attach(.adapter(adapter), slot: 0)
     let bytes = try NanoFiles.written { try TaskWriter.write(builder.sectionBytes(), provenance: nil, path: $0) }
     let error = try #require(throws: FormatError.self) { try NanoFiles.open(bytes) }
     #expect(error.kind == .invalidField && error.found == 5 && error.required == 4)

@@ -55,12 +55,12 @@ enum EncoderFiles {
     if config.normKind == .layer {
       builder.setNormBias(builder.addTensor(.taskNormBias, TensorShape(4), [0, 0, 0, 1]), slot: slot)
     }
-    let adapter = TaskAttachment(
+    let adapter = TaskAdapter(
       activation: .gelu,
       inputRule: config.normPlacement == .behind ? .normOfSubLayerPlusStream : .subLayerPlusStream,
       skipRule: .subLayer, addsStream: true, bottleneckWidth: 2, scaling: 1, normEpsilon: 1e-5,
       down: dense(4, 2, &builder), up: dense(2, 4, &builder))
-    builder.setAdapter(adapter, slot: slot)
+    builder.attach(.adapter(adapter), slot: slot)
     setHead(&builder, .mean)
     return builder.sectionBytes()
   }

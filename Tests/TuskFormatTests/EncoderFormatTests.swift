@@ -42,9 +42,10 @@ import Testing
     #expect(own.label(at: 1).withSpan { $0.byteCount } == 3)
     let task = bundle.task(at: 0)
     #expect(task.head?.input == .mean)
-    let slot = task.slot(at: config.slots.slot(.encoder, .feedForward, layer: 0))
+    let position = config.slots.slot(.encoder, .feedForward, layer: 0)
+    let slot = task.slot(at: position)
     #expect((slot.normBiasTensor != nil) == (config.normKind == .layer))
-    let rule = task.attachment(at: try #require(slot.attachment)).inputRule
+    let rule = try #require(task.adapter(slot: position)).inputRule
     #expect((rule == .normOfSubLayerPlusStream) == (config.normPlacement == .behind))
   }
 

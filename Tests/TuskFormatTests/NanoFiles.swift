@@ -58,10 +58,10 @@ enum NanoFiles {
           inWidth: inWidth, outWidth: outWidth, phmDim: 2, factorRank: 1, rule: rule, leftFactor: left,
           rightFactor: right, bias: bias))
     }
-    let adapter = TaskAttachment(
+    let adapter = TaskAdapter(
       activation: .gelu, inputRule: .subLayer, skipRule: .subLayer, addsStream: true, bottleneckWidth: 2, scaling: 1,
       normEpsilon: 1e-5, down: linear(4, 2), up: linear(2, 4))
-    builder.setAdapter(adapter, slot: builder.layout.slot(.encoder, .feedForward, layer: 0))
+    builder.attach(.adapter(adapter), slot: builder.layout.slot(.encoder, .feedForward, layer: 0))
     if hasNorm {
       builder.setNorm(builder.addTensor(.taskNorm, TensorShape(4), [1, 1, 1, 2]), slot: builder.layout.encoderEnd)
     }

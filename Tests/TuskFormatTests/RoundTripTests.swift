@@ -53,13 +53,13 @@ import Testing
     #expect(bundle.config == config)
     #expect(bundle.task(at: 1).name.withSpan { $0.byteCount } == 6)
     let slot = config.slots.slot(.encoder, .feedForward, layer: 0)
-    let adapter = bundle.task(at: 0).attachment(at: try #require(task.slot(at: slot).attachment))
+    let adapter = try #require(bundle.task(at: 0).adapter(slot: slot))
     #expect(adapter.activation == .gelu)
     let down = task.linear(at: adapter.down)
     let up = task.linear(at: adapter.up)
     #expect(down.rule == up.rule)
     #expect(task.tensor(at: try #require(down.rule)).data.load(4, as: Float.self) == 2)
     #expect(task.slot(at: config.slots.encoderEnd).normTensor != nil)
-    #expect(task.slot(at: 0).attachment == nil)
+    #expect(task.slot(at: 0).attachments.isEmpty)
   }
 }

@@ -80,7 +80,7 @@ struct TaskAssembly {
     at site: AdapterSite, _ rules: AdapterRules, down: LinearSource, up: LinearSource, normBefore: String?,
     normBeforeCopy: String? = nil, normAfter: String?, scalingName: String
   ) throws(ConversionError) {
-    var attachment = TaskAttachment(
+    var attachment = TaskAdapter(
       activation: rules.activation, inputRule: rules.inputRule, skipRule: rules.skipRule,
       addsStream: rules.addsStream, bottleneckWidth: down.outWidth, scaling: 1, normEpsilon: Self.normEpsilon,
       down: try addLinear(down), up: try addLinear(up))
@@ -95,7 +95,7 @@ struct TaskAssembly {
       attachment.scalingVector = builder.addTensor(
         .scalingVector, TensorShape(config.dModel), try ledger.take(scalingName, shape: [config.dModel]))
     }
-    builder.setAdapter(attachment, slot: config.slots.slot(site.stack, site.subLayer, layer: site.layer))
+    builder.attach(.adapter(attachment), slot: config.slots.slot(site.stack, site.subLayer, layer: site.layer))
   }
 
   /// Replaces the backbone's norm weight at `slot`.

@@ -20,12 +20,12 @@ struct TaskRunner {
     _ workspace: Workspace
   ) {
     let width = workspace.config.dModel
-    guard let task, let position = task.slot(at: slot).attachment else {
+    guard let task, let record = task.adapter(slot: slot) else {
       workspace.kernels.add_f32(stream, subLayer, rows * width)
       if let norm { workspace.normalize(stream, rows: rows, norm, into: stream) }
       return
     }
-    let adapter = ResolvedAdapter(task.attachment(at: position), of: task)
+    let adapter = ResolvedAdapter(record, of: task)
     let pieces = (rows + Regions.adapterChunkRows - 1) / Regions.adapterChunkRows
     let job = AdapterJob(
       workspace: workspace, adapter: adapter, norm: norm, subLayer: subLayer, stream: stream, rows: rows)
@@ -46,7 +46,7 @@ extension TaskSection {
 
 /// An adapter's record with the addresses of its factors.
 struct ResolvedAdapter {
-  let record: TaskAttachment
+  let record: TaskAdapter
   let down: TuskKronecker
   let up: TuskKronecker
   /// [D] each, or nil.
@@ -54,7 +54,7 @@ struct ResolvedAdapter {
   let normAfter: (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)?
   let scalingVector: UnsafePointer<Float>?
 
-  init(_ record: TaskAttachment, of task: TaskSection) {
+  init(_ record: TaskAdapter, of task: TaskSection) {
     self.record = record
     down = TuskKronecker(task.linear(at: record.down), of: task)
     up = TuskKronecker(task.linear(at: record.up), of: task)

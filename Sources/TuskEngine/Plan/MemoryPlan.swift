@@ -60,7 +60,9 @@ struct AdapterNeeds {
 
   init(of task: TaskSection) {
     for position in 0..<task.attachmentCount {
-      bottleneckWidth = max(bottleneckWidth, task.attachment(at: position).bottleneckWidth)
+      if case .adapter(let adapter) = task.attachment(at: position) {
+        bottleneckWidth = max(bottleneckWidth, adapter.bottleneckWidth)
+      }
     }
     for position in 0..<task.linearCount {
       let linear = task.linear(at: position)

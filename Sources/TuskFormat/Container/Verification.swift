@@ -26,16 +26,14 @@ extension PackedFile {
 
   private func verify(_ tensor: Tensor) throws(FormatError) {
     let spec = tensor.spec
-    let elementBytes = spec.encoding == .float32 ? 4 : 1
     for row in 0..<spec.rows {
       let bytes = tensor.data.slice(row * spec.rowStrideBytes..<(row + 1) * spec.rowStrideBytes)
-      let used = spec.columns * elementBytes
-      if spec.encoding == .float32 {
-        try bytes.slice(0..<used).requireFinite()
-      } else if let column = bytes.slice(0..<used).firstInvalidCode {
-        throw FormatError(.invalidCode, at: bytes.offset + column, found: 0x80, required: 0x81)
+      guard spec.encoding == .float32 else {
+        try bytes.verifyCodes(count: spec.columns)
+        continue
       }
-      try bytes.requireZeroPadding(used..<spec.rowStrideBytes)
+      try bytes.slice(0..<spec.columns * 4).requireFinite()
+      try bytes.requireZeroPadding(spec.columns * 4..<spec.rowStrideBytes)
     }
     try tensor.scales.requireFinite()
     for row in 0..<tensor.scales.count / 4 where tensor.scales.load(4 * row, as: Float.self) < 0 {
@@ -59,10 +57,18 @@ extension PackedFile {
   private func verify(_ task: TaskSection) throws(FormatError) {
     var end = task.tensorsOffset + task.tensorCount * TaskTensor.recordBytes
     for position in 0..<task.tensorCount {
-      let data = task.tensor(at: position).data
+      let tensor = task.tensor(at: position)
+      let data = tensor.data
       let start = data.offset - task.bytes.offset
       try task.bytes.requireZeroPadding(end..<start)
-      try data.requireFinite()
+      if tensor.kind.encoding == .int8Rows {
+        let stride = data.count / tensor.shape.dim0
+        for row in 0..<tensor.shape.dim0 {
+          try data.slice(row * stride..<(row + 1) * stride).verifyCodes(count: tensor.shape.dim1)
+        }
+      } else {
+        try data.requireFinite()
+      }
       end = start + data.count
     }
   }
@@ -85,7 +91,15 @@ extension MappedBytes {
     }
   }
 
-  fileprivate var firstInvalidCode: Int? {
+  /// Checks a row of `count` codes and the padding behind them.
+  fileprivate func verifyCodes(count: Int) throws(FormatError) {
+    if let column = slice(0..<count).firstInvalidCode {
+      throw FormatError(.invalidCode, at: offset + column, found: 0x80, required: 0x81)
+    }
+    try requireZeroPadding(count..<self.count)
+  }
+
+  private var firstInvalidCode: Int? {
     withSpan { span in
       for position in 0..<span.byteCount
       where unsafe span.unsafeLoad(fromUncheckedByteOffset: position, as: UInt8.self) == 0x80 {

@@ -7,10 +7,10 @@ public struct TaskBuilder {
   private let name: [UInt8]
   private let vocabularySize: Int
   private let origin: TaskOrigin
-  private var slots: [(attachment: TaskAttachment?, norm: Int?, normBias: Int?)]
+  private var slots: [(attachments: [TaskAttachment], norm: Int?, normBias: Int?)]
   private var head: (record: TaskHead, labels: [[UInt8]])?
   private var linears: [TaskLinear] = []
-  private var tensors: [(kind: TaskTensorKind, shape: TensorShape, values: [Float])] = []
+  private var tensors: [(kind: TaskTensorKind, shape: TensorShape, values: TensorValues)] = []
 
   public let layout: SlotLayout
 
@@ -23,13 +23,21 @@ public struct TaskBuilder {
     self.vocabularySize = vocabularySize
     self.origin = origin
     layout = SlotLayout(layerCount: config.layerCount, decoderLayerCount: config.decoderLayerCount)
-    slots = Array(repeating: (nil, nil, nil), count: layout.count)
+    slots = Array(repeating: ([], nil, nil), count: layout.count)
   }
 
   /// Adds a row-major tensor; the result names it.
   public mutating func addTensor(_ kind: TaskTensorKind, _ shape: TensorShape, _ values: [Float]) -> Int {
     precondition(values.count == shape.elementCount, "values do not fill the shape")
-    tensors.append((kind, shape, values))
+    precondition(kind.encoding == .float32, "values of this kind are codes")
+    tensors.append((kind, shape, .floats(values)))
+    return tensors.count - 1
+  }
+
+  /// Adds int8 rows [rows, columns], row-major; the result names the tensor.
+  public mutating func addCodes(rows: Int, columns: Int, _ codes: [Int8]) -> Int {
+    precondition(codes.count == rows * columns, "codes do not fill the shape")
+    tensors.append((.codes, TensorShape(rows, columns), .codes(codes)))
     return tensors.count - 1
   }
 
@@ -39,8 +47,15 @@ public struct TaskBuilder {
     return linears.count - 1
   }
 
-  /// Puts an adapter, whose references are what `addLinear` and `addTensor` returned, into `slot`.
-  public mutating func setAdapter(_ attachment: TaskAttachment, slot: Int) { slots[slot].attachment = attachment }
+  /// Adds `attachment`, whose references are what `addLinear` and `addTensor` returned, to `slot`.
+  /// - Precondition: there is none of this kind and placement at the slot.
+  public mutating func attach(_ attachment: TaskAttachment, slot: Int) {
+    let place = slots[slot].attachments.firstIndex { $0.order >= attachment.order } ?? slots[slot].attachments.count
+    precondition(
+      place == slots[slot].attachments.count || slots[slot].attachments[place].order != attachment.order,
+      "a slot has one attachment of a kind and placement")
+    slots[slot].attachments.insert(attachment, at: place)
+  }
 
   /// Replaces the norm weight of `slot` by a tensor of kind `taskNorm`.
   public mutating func setNorm(_ tensor: Int, slot: Int) { slots[slot].norm = tensor }
@@ -58,8 +73,8 @@ public struct TaskBuilder {
     self.head = (record, labels)
   }
 
-  /// Whether `slot` has an adapter.
-  public func hasAdapter(slot: Int) -> Bool { slots[slot].attachment != nil }
+  /// What has been attached to `slot`.
+  public func attachments(slot: Int) -> [TaskAttachment] { slots[slot].attachments }
 
   /// The section.
   /// - Precondition: every tensor and linear is named by a slot or the head.
@@ -71,12 +86,11 @@ public struct TaskBuilder {
     var attachmentCount = 0
     for slot in slots {
       slotTable.append(UInt32(attachmentCount))
-      slotTable.append(UInt32(slot.attachment == nil ? 0 : 1))
+      slotTable.append(UInt32(slot.attachments.count))
       slotTable.append(numbering.tensor(slot.norm))
       slotTable.append(numbering.tensor(slot.normBias))
-      guard let attachment = slot.attachment else { continue }
-      append(attachment, to: &attachmentTable, &linearTable, &numbering)
-      attachmentCount += 1
+      for attachment in slot.attachments { append(attachment, to: &attachmentTable, &linearTable, &numbering) }
+      attachmentCount += slot.attachments.count
     }
     let (headRecord, labels) = headTables(&linearTable, &numbering)
     precondition(numbering.linearOrder.count == linears.count, "a linear is not used")
@@ -94,7 +108,7 @@ public struct TaskBuilder {
     let sectionBytesPosition = section.bytes.count
     section.append(UInt64(0))
     section.append(UInt64(config.parameterCount))
-    section.append(UInt32(labels.count))
+    for value in [labels.count, config.innerWidth, config.dFF] { section.append(UInt32(value)) }
     section.pad(to: TaskSection.headerBytes)
     section.append(contentsOf: name)
     section.pad(to: section.bytes.count.roundedUp(to: 8))
@@ -110,21 +124,42 @@ public struct TaskBuilder {
     _ numbering: inout Numbering
   ) {
     let start = table.bytes.count
-    table.append(UInt16(1))
-    table.append(UInt16(1))
-    table.append(UInt16(attachment.activation.rawValue))
-    table.append(attachment.inputRule.rawValue)
-    table.append(attachment.skipRule.rawValue)
-    table.append(UInt16(attachment.addsStream ? 1 : 0))
-    table.append(UInt32(attachment.bottleneckWidth))
-    table.append(attachment.scaling.bitPattern)
-    table.append(attachment.normEpsilon.bitPattern)
-    for linear in [attachment.down, attachment.up] { table.append(number(of: linear, &linearTable, &numbering)) }
-    for tensor in [
-      attachment.normBeforeWeight, attachment.normBeforeBias, attachment.normAfterWeight, attachment.normAfterBias,
-      attachment.scalingVector,
-    ] { table.append(numbering.tensor(tensor)) }
+    for value in [attachment.order.kind, attachment.order.placement] { table.append(value) }
+    switch attachment {
+    case .adapter(let adapter): append(adapter, to: &table, &linearTable, &numbering)
+    case .product(let product):
+      table.append(product.linear.map { 1 + number(of: $0, &linearTable, &numbering) } ?? 0)
+      table.append(product.scaling.bitPattern)
+      for tensor in [product.inputScale, product.outputScale, product.bias] { table.append(numbering.tensor(tensor)) }
+    case .prefix(let prefix):
+      table.append(UInt32(prefix.tokenCount))
+      for tensor in [prefix.keys, prefix.values] { table.append(numbering.tensor(tensor)) }
+      table.append(UInt32(prefix.queryOffset))
+    case .prompt(let prompt):
+      table.append(UInt32(prompt.tokenCount))
+      table.append(numbering.tensor(prompt.embeddings))
+      for value in [prompt.place.rawValue, prompt.stage.rawValue] { table.append(value) }
+      table.append(UInt32(prompt.firstToken))
+    }
     table.pad(to: start + TaskAttachment.recordBytes)
+  }
+
+  private func append(
+    _ adapter: TaskAdapter, to table: inout LittleEndianBytes, _ linearTable: inout LittleEndianBytes,
+    _ numbering: inout Numbering
+  ) {
+    table.append(UInt16(adapter.activation.rawValue))
+    table.append(adapter.inputRule.rawValue)
+    table.append(adapter.skipRule.rawValue)
+    table.append(UInt16((adapter.addsStream ? 1 : 0) | (adapter.normsSkip ? 2 : 0)))
+    table.append(UInt32(adapter.bottleneckWidth))
+    table.append(adapter.scaling.bitPattern)
+    table.append(adapter.normEpsilon.bitPattern)
+    for linear in [adapter.down, adapter.up] { table.append(number(of: linear, &linearTable, &numbering)) }
+    for tensor in [
+      adapter.normBeforeWeight, adapter.normBeforeBias, adapter.normAfterWeight, adapter.normAfterBias,
+      adapter.scalingVector, adapter.gateWeight, adapter.gateBias,
+    ] { table.append(numbering.tensor(tensor)) }
   }
 
   /// The head's record and its labels, without padding; both empty without a head.
@@ -154,6 +189,8 @@ public struct TaskBuilder {
     for tensor in [
       linear.rule, linear.ruleLeft, linear.ruleRight, linear.leftFactor, linear.rightFactor, linear.full, linear.bias,
     ] { table.append(numbering.tensor(tensor)) }
+    for value in [linear.inBlocks, linear.outBlocks] { table.append(UInt32(value)) }
+    for tensor in [linear.codes, linear.scales] { table.append(numbering.tensor(tensor)) }
     table.pad(to: start + TaskLinear.recordBytes)
   }
 
@@ -164,17 +201,31 @@ public struct TaskBuilder {
       let start = section.bytes.count
       let offset = end.roundedUp(to: Container.rowAlignment)
       section.append(tensor.kind.rawValue)
-      section.append(UInt16(WeightEncoding.float32.rawValue))
+      section.append(UInt16(tensor.kind.encoding.rawValue))
       for dim in [tensor.shape.dim0, tensor.shape.dim1, tensor.shape.dim2] { section.append(UInt32(dim)) }
       section.append(UInt64(offset))
       section.pad(to: start + TaskTensor.recordBytes)
-      end = offset + 4 * tensor.shape.elementCount
+      end = offset + tensor.shape.byteCount(tensor.kind)
     }
     for index in order {
       section.pad(to: section.bytes.count.roundedUp(to: Container.rowAlignment))
-      for value in tensors[index].values { section.append(value.bitPattern) }
+      switch tensors[index].values {
+      case .floats(let values): for value in values { section.append(value.bitPattern) }
+      case .codes(let codes):
+        let columns = tensors[index].shape.dim1
+        for row in 0..<tensors[index].shape.dim0 {
+          section.append(contentsOf: codes[row * columns..<(row + 1) * columns].map { UInt8(bitPattern: $0) })
+          section.pad(to: section.bytes.count.roundedUp(to: Container.rowAlignment))
+        }
+      }
     }
   }
+}
+
+/// Values of a tensor before they are bytes.
+private enum TensorValues {
+  case floats([Float])
+  case codes([Int8])
 }
 
 /// Numbers by first mention.

@@ -8,9 +8,10 @@ public struct SlotLayout: Equatable, Sendable {
     self.decoderLayerCount = decoderLayerCount
   }
 
-  public var count: Int { 2 * layerCount + 3 * decoderLayerCount + 2 }
-  public var encoderEnd: Int { count - 2 }
-  public var decoderEnd: Int { count - 1 }
+  public var count: Int { 2 * layerCount + 3 * decoderLayerCount + 3 }
+  public var encoderEnd: Int { count - 3 }
+  public var decoderEnd: Int { count - 2 }
+  public var encoderStart: Int { count - 1 }
 
   public func slot(_ stack: Stack, _ subLayer: SubLayer, layer: Int) -> Int {
     switch stack {
@@ -23,6 +24,13 @@ public struct SlotLayout: Equatable, Sendable {
     case .shared: preconditionFailure("slots belong to the encoder or the decoder")
     }
   }
+
+  /// The sub-layer of a slot and the stack it is in; nil at the ends and the start.
+  public func subLayer(ofSlot slot: Int) -> (stack: Stack, subLayer: SubLayer)? {
+    if slot < 2 * layerCount { return (.encoder, slot % 2 == 0 ? .selfAttention : .feedForward) }
+    guard slot < encoderEnd else { return nil }
+    return (.decoder, SubLayer(rawValue: UInt8((slot - 2 * layerCount) % 3))!)
+  }
 }
 
 public enum SubLayer: UInt8, CaseIterable, Sendable {
@@ -31,119 +39,31 @@ public enum SubLayer: UInt8, CaseIterable, Sendable {
   case feedForward = 2
 }
 
-/// What enters an adapter.
-public enum InputRule: UInt16, CaseIterable, Sendable {
-  case subLayer = 1
-  case subLayerPlusStream = 2
-  /// The sub-layer's own norm, on a post-norm backbone.
-  case normOfSubLayerPlusStream = 3
-}
-
-/// What is added to an adapter's output before the residual stream.
-public enum SkipRule: UInt16, CaseIterable, Sendable {
-  case none = 0
-  case subLayer = 1
-  case subLayerPlusStream = 2
-  case input = 3
-}
-
 public enum TaskOrigin: UInt32, Sendable {
   case adapters = 1
   case authors = 2
+  case peft = 3
+  /// Made from other tasks.
+  case tasks = 4
+
+  public var name: StaticString {
+    switch self {
+    case .adapters: "adapters"
+    case .authors: "authors"
+    case .peft: "peft"
+    case .tasks: "tasks"
+    }
+  }
 }
 
 /// One slot of a task.
 public struct TaskSlot: Sendable {
-  /// Index of the attachment, or nil.
-  public let attachment: Int?
+  /// Indices of what the task does here.
+  public let attachments: Range<Int>
   /// Index of the tensor [D] that replaces the norm weight of the sub-layer, or nil.
   public let normTensor: Int?
-  /// Likewise of a LayerNorm's bias.
+  /// Likewise of a LayerNorm's bias; a RMSNorm gains one.
   public let normBiasTensor: Int?
-}
-
-/// An adapter: `y = normAfter(scaling * up(activation(down(normBefore(input))))) + skip`.
-public struct TaskAttachment: Equatable, Sendable {
-  public var activation: Activation
-  public var inputRule: InputRule
-  public var skipRule: SkipRule
-  public var addsStream: Bool
-  public var bottleneckWidth: Int
-  public var scaling: Float
-  public var normEpsilon: Float
-  /// Linear D -> W.
-  public var down: Int
-  /// Linear W -> D.
-  public var up: Int
-  /// Tensors [D].
-  public var normBeforeWeight: Int?
-  public var normBeforeBias: Int?
-  public var normAfterWeight: Int?
-  public var normAfterBias: Int?
-  public var scalingVector: Int?
-
-  package static let recordBytes = 64
-
-  public init(
-    activation: Activation, inputRule: InputRule, skipRule: SkipRule, addsStream: Bool, bottleneckWidth: Int,
-    scaling: Float, normEpsilon: Float, down: Int, up: Int, normBeforeWeight: Int? = nil, normBeforeBias: Int? = nil,
-    normAfterWeight: Int? = nil, normAfterBias: Int? = nil, scalingVector: Int? = nil
-  ) {
-    self.activation = activation
-    self.inputRule = inputRule
-    self.skipRule = skipRule
-    self.addsStream = addsStream
-    self.bottleneckWidth = bottleneckWidth
-    self.scaling = scaling
-    self.normEpsilon = normEpsilon
-    self.down = down
-    self.up = up
-    self.normBeforeWeight = normBeforeWeight
-    self.normBeforeBias = normBeforeBias
-    self.normAfterWeight = normAfterWeight
-    self.normAfterBias = normAfterBias
-    self.scalingVector = scalingVector
-  }
-}
-
-/// A Kronecker-sum linear map `y = x H + b`, `H = sum_i A_i (x) B_i`, by the tensors of its factors.
-public struct TaskLinear: Equatable, Sendable {
-  public var inWidth: Int
-  public var outWidth: Int
-  public var phmDim: Int
-  /// R; 0 if `full` holds the B_i.
-  public var factorRank: Int
-  /// [N, N, N]; nil if factorized, or if N = 1 and A = [1].
-  public var rule: Int?
-  /// [N, N, 1] and [N, 1, N].
-  public var ruleLeft: Int?
-  public var ruleRight: Int?
-  /// [N, in / N, R] and [N, R, out / N].
-  public var leftFactor: Int?
-  public var rightFactor: Int?
-  /// [N, in / N, out / N].
-  public var full: Int?
-  /// [out]
-  public var bias: Int?
-
-  package static let recordBytes = 64
-
-  public init(
-    inWidth: Int, outWidth: Int, phmDim: Int, factorRank: Int, rule: Int? = nil, ruleLeft: Int? = nil,
-    ruleRight: Int? = nil, leftFactor: Int? = nil, rightFactor: Int? = nil, full: Int? = nil, bias: Int? = nil
-  ) {
-    self.inWidth = inWidth
-    self.outWidth = outWidth
-    self.phmDim = phmDim
-    self.factorRank = factorRank
-    self.rule = rule
-    self.ruleLeft = ruleLeft
-    self.ruleRight = ruleRight
-    self.leftFactor = leftFactor
-    self.rightFactor = rightFactor
-    self.full = full
-    self.bias = bias
-  }
 }
 
 public enum TaskTensorKind: UInt16, CaseIterable, Sendable {
@@ -159,6 +79,15 @@ public enum TaskTensorKind: UInt16, CaseIterable, Sendable {
   case taskNorm = 10
   case scalingVector = 11
   case taskNormBias = 12
+  case codes = 13
+  case scales = 14
+  case inputScale = 15
+  case outputScale = 16
+  case prefixKeys = 17
+  case prefixValues = 18
+  case prompt = 19
+  case gateWeight = 20
+  case gateBias = 21
 
   public var name: StaticString {
     switch self {
@@ -174,11 +103,23 @@ public enum TaskTensorKind: UInt16, CaseIterable, Sendable {
     case .taskNorm: "taskNorm"
     case .scalingVector: "scalingVector"
     case .taskNormBias: "taskNormBias"
+    case .codes: "codes"
+    case .scales: "scales"
+    case .inputScale: "inputScale"
+    case .outputScale: "outputScale"
+    case .prefixKeys: "prefixKeys"
+    case .prefixValues: "prefixValues"
+    case .prompt: "prompt"
+    case .gateWeight: "gateWeight"
+    case .gateBias: "gateBias"
     }
   }
+
+  /// How values of this kind are stored.
+  public var encoding: WeightEncoding { self == .codes ? .int8Rows : .float32 }
 }
 
-/// A float32 tensor of a task.
+/// A tensor of a task: float32, or rows of int8 codes.
 public struct TaskTensor: Sendable {
   public let kind: TaskTensorKind
   public let shape: TensorShape
@@ -200,4 +141,9 @@ public struct TensorShape: Equatable, Sendable {
   }
 
   public var elementCount: Int { dim0 * dim1 * dim2 }
+
+  /// Bytes of such a tensor of `kind`. Rows of codes are padded to whole cache lines.
+  func byteCount(_ kind: TaskTensorKind) -> Int {
+    kind.encoding == .int8Rows ? dim0 * dim1.roundedUp(to: Container.rowAlignment) : 4 * elementCount
+  }
 }

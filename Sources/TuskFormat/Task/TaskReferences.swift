@@ -1,5 +1,10 @@
 /// Validation of slots and of what they name, in the order of first mention.
 extension TaskSection {
+  /// Attachments of a slot.
+  static let maximumAttachments: UInt32 = 16
+  /// Vectors of a prefix or a prompt.
+  static let maximumPromptTokens: UInt32 = 4096
+
   func validateSlot(_ position: Int, _ mentions: inout Mentions) throws(FormatError) {
     let start = slotsOffset + position * Self.slotBytes
     let first = word(start)
@@ -7,27 +12,55 @@ extension TaskSection {
       throw FormatError(
         .invalidReference, at: bytes.offset + start, found: UInt64(first), required: UInt64(mentions.attachments))
     }
-    let isEnd = position >= slots.encoderEnd
-    let count = try bytes.field(start + 4, in: 0...(isEnd ? 0 : 1))
+    let count = try bytes.field(start + 4, in: 0...Self.maximumAttachments)
     try mention(start + 8, .taskNorm, TensorShape(dModel), &mentions)
     try mention(start + 12, .taskNormBias, TensorShape(dModel), &mentions)
-    guard count == 1 else { return }
-    guard first < attachmentCount else {
+    guard first + count <= attachmentCount else {
       throw FormatError(
         .invalidReference, at: bytes.offset + start, found: UInt64(first), required: UInt64(attachmentCount))
     }
-    mentions.attachments += 1
-    try validateAttachment(first, &mentions)
+    mentions.attachments += count
+    var last: (UInt16, UInt16) = (0, 0)
+    for attachment in first..<first + count {
+      let record = attachmentsOffset + attachment * TaskAttachment.recordBytes
+      let order = (short(record), short(record + 2))
+      guard order > last else {
+        throw FormatError(.invalidReference, at: bytes.offset + record, found: UInt64(order.0))
+      }
+      last = order
+      try validateAttachment(record, slot: position, &mentions)
+    }
   }
 
-  private func validateAttachment(_ position: Int, _ mentions: inout Mentions) throws(FormatError) {
-    let start = attachmentsOffset + position * TaskAttachment.recordBytes
-    try shortField(start, in: 1...1)
+  private func validateAttachment(_ start: Int, slot: Int, _ mentions: inout Mentions) throws(FormatError) {
+    let site = slots.subLayer(ofSlot: slot)
+    try shortField(start, in: 1...4)
+    switch short(start) {
+    case 1:
+      try require(site != nil, kindAt: start)
+      try validateAdapter(start, isInEncoder: site?.stack == .encoder, &mentions)
+    case 2: try validateProduct(start, slot: slot, &mentions)
+    case 3:
+      try require(site != nil && site?.subLayer != .feedForward, kindAt: start)
+      try validatePrefix(start, &mentions)
+    default:
+      try require(slot == slots.encoderStart, kindAt: start)
+      try validatePrompt(start, &mentions)
+    }
+  }
+
+  private func require(_ isPossible: Bool, kindAt start: Int) throws(FormatError) {
+    guard isPossible else { throw FormatError(.invalidField, at: bytes.offset + start, found: UInt64(short(start))) }
+  }
+
+  private func validateAdapter(
+    _ start: Int, isInEncoder: Bool, _ mentions: inout Mentions
+  ) throws(FormatError) {
     try shortField(start + 2, in: 1...1)
     try shortField(start + 4, in: 0...UInt16(Activation.allCases.count - 1))
-    try shortField(start + 6, in: 1...3)
+    try shortField(start + 6, in: 1...UInt16(InputRule.allCases.count))
     try shortField(start + 8, in: 0...3)
-    try shortField(start + 10, in: 0...1)
+    try shortField(start + 10, in: 0...(word(start + 40) == 0 ? 1 : 3))
     let width = try bytes.field(start + 12, in: 1...1_048_576)
     _ = try bytes.finite(start + 16)
     _ = try bytes.positive(start + 20)
@@ -41,66 +74,85 @@ extension TaskSection {
       }
     }
     try mention(start + 48, .scalingVector, TensorShape(dModel), &mentions)
-    try bytes.requireZero(start + 52..<start + 64)
+    let hasGate = try mention(start + 52, .gateWeight, TensorShape(dModel), &mentions)
+    let hasGateBias = try mention(start + 56, .gateBias, TensorShape(1), &mentions)
+    guard hasGate == hasGateBias, isInEncoder || !hasGate else {
+      throw FormatError(.invalidReference, at: bytes.offset + start + 52)
+    }
+    try bytes.requireZero(start + 60..<start + 64)
   }
 
-  /// Checks the linear `index` that `field` names, and returns its output width. One named before has been checked
-  /// before; only its widths are compared.
-  func mentionLinear(
-    _ field: Int, number index: Int, inWidth: Int, outWidth: Int? = nil, _ mentions: inout Mentions
-  ) throws(FormatError) -> Int {
-    guard index < linearCount, index <= mentions.linears else {
-      throw FormatError(
-        .invalidReference, at: bytes.offset + field, found: UInt64(index), required: UInt64(mentions.linears))
+  private func validateProduct(_ start: Int, slot: Int, _ mentions: inout Mentions) throws(FormatError) {
+    try shortField(start + 2, in: 1...UInt16(ProductTarget.allCases.count))
+    let target = ProductTarget(rawValue: short(start + 2))!
+    guard let (inWidth, outWidth) = widths(of: target, slot: slot) else {
+      throw FormatError(.invalidField, at: bytes.offset + start + 2, found: UInt64(target.rawValue))
     }
-    let start = linearsOffset + index * TaskLinear.recordBytes
-    let outWidth = outWidth ?? word(start + 4)
-    for (offset, required) in [(0, inWidth), (4, outWidth)] where word(start + offset) != required {
-      throw FormatError(
-        .wrongWidth, at: bytes.offset + start + offset, found: UInt64(word(start + offset)),
-        required: UInt64(required))
+    let scaling = try bytes.finite(start + 8)
+    let hasLinear = word(start + 4) != 0
+    guard hasLinear || scaling.bitPattern == 0 else {
+      throw FormatError(.invalidField, at: bytes.offset + start + 8, found: UInt64(scaling.bitPattern))
     }
-    if index == mentions.linears {
-      mentions.linears += 1
-      try validateLinear(start, &mentions)
+    if hasLinear {
+      _ = try mentionLinear(
+        start + 4, number: word(start + 4) - 1, inWidth: inWidth, outWidth: outWidth, &mentions)
     }
-    return outWidth
+    let hasInputScale = try mention(start + 12, .inputScale, TensorShape(inWidth), &mentions)
+    let hasOutputScale = try mention(start + 16, .outputScale, TensorShape(outWidth), &mentions)
+    let hasBias = try mention(start + 20, .bias, TensorShape(outWidth), &mentions)
+    guard target.ownsInput || !hasInputScale else {
+      throw FormatError(.invalidReference, at: bytes.offset + start + 12)
+    }
+    guard hasLinear || hasInputScale || hasOutputScale || hasBias else {
+      throw FormatError(.invalidReference, at: bytes.offset + start + 4)
+    }
+    try bytes.requireZero(start + 24..<start + 64)
   }
 
-  private func validateLinear(_ start: Int, _ mentions: inout Mentions) throws(FormatError) {
-    let inWidth = word(start)
-    let outWidth = word(start + 4)
-    let phmDim = try bytes.field(start + 8, in: 1...256)
-    for (offset, width) in [(0, inWidth), (4, outWidth)] where width % phmDim != 0 {
-      throw FormatError(
-        .wrongWidth, at: bytes.offset + start + offset, found: UInt64(width), required: UInt64(phmDim))
+  /// Widths of a product, or nil if none of its kind stands at `slot`.
+  private func widths(of target: ProductTarget, slot: Int) -> (inWidth: Int, outWidth: Int)? {
+    let isFeedForward = slots.subLayer(ofSlot: slot).map { $0.subLayer == .feedForward }
+    switch target {
+    case .q, .k, .v: return isFeedForward == false ? (dModel, innerWidth) : nil
+    case .o: return isFeedForward == false ? (innerWidth, dModel) : nil
+    case .wi, .wi0, .wi1: return isFeedForward == true ? (dModel, dFF) : nil
+    case .wo: return isFeedForward == true ? (dFF, dModel) : nil
+    case .pooler: return slot == slots.encoderEnd ? (dModel, dModel) : nil
+    case .head: return slot == slots.decoderEnd ? (dModel, vocabularySize) : nil
     }
-    let blockIn = inWidth / phmDim
-    let blockOut = outWidth / phmDim
-    // A larger rank says nothing more, and would let a small file ask for much working memory.
-    let rank = try bytes.field(start + 12, in: 0...UInt32(max(blockIn, blockOut)))
-    let hasRule = try mention(start + 16, .rule, TensorShape(phmDim, phmDim, phmDim), &mentions)
-    let hasLeft = try mention(start + 20, .ruleLeft, TensorShape(phmDim, phmDim, 1), &mentions)
-    let hasRight = try mention(start + 24, .ruleRight, TensorShape(phmDim, 1, phmDim), &mentions)
-    guard hasLeft == hasRight, hasRule != hasLeft || (!hasRule && phmDim == 1) else {
-      throw FormatError(.invalidReference, at: bytes.offset + start + 16)
+  }
+
+  private func validatePrefix(_ start: Int, _ mentions: inout Mentions) throws(FormatError) {
+    try shortField(start + 2, in: 1...1)
+    let count = try bytes.field(start + 4, in: 1...Self.maximumPromptTokens)
+    let shape = TensorShape(count, innerWidth)
+    try requireMention(start + 8, .prefixKeys, shape, &mentions)
+    try requireMention(start + 12, .prefixValues, shape, &mentions)
+    _ = try bytes.field(start + 16, in: 0...UInt32(count))
+    try bytes.requireZero(start + 20..<start + 64)
+  }
+
+  private func validatePrompt(_ start: Int, _ mentions: inout Mentions) throws(FormatError) {
+    try shortField(start + 2, in: 1...1)
+    let count = try bytes.field(start + 4, in: 1...Self.maximumPromptTokens)
+    try requireMention(start + 8, .prompt, TensorShape(count, dModel), &mentions)
+    try shortField(start + 12, in: 1...2)
+    try shortField(start + 14, in: 1...2)
+    _ = try bytes.field(start + 16, in: 0...UInt32(count))
+    try bytes.requireZero(start + 20..<start + 64)
+  }
+
+  private func requireMention(
+    _ field: Int, _ kind: TaskTensorKind, _ shape: TensorShape, _ mentions: inout Mentions
+  ) throws(FormatError) {
+    guard try mention(field, kind, shape, &mentions) else {
+      throw FormatError(.invalidReference, at: bytes.offset + field)
     }
-    let isFactored = rank > 0
-    let factors = try (
-      mention(start + 28, .leftFactor, TensorShape(phmDim, blockIn, rank), &mentions),
-      mention(start + 32, .rightFactor, TensorShape(phmDim, rank, blockOut), &mentions),
-      mention(start + 36, .full, TensorShape(phmDim, blockIn, blockOut), &mentions)
-    )
-    guard factors == (isFactored, isFactored, !isFactored) else {
-      throw FormatError(.invalidReference, at: bytes.offset + start + 28)
-    }
-    try mention(start + 40, .bias, TensorShape(outWidth), &mentions)
-    try bytes.requireZero(start + 44..<start + 64)
   }
 
   /// Checks the optional tensor reference at `field`; false if there is none.
   @discardableResult
-  private func mention(
+  func mention(
     _ field: Int, _ kind: TaskTensorKind, _ shape: TensorShape, _ mentions: inout Mentions
   ) throws(FormatError) -> Bool {
     let value = word(field)

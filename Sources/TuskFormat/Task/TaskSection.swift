@@ -13,6 +13,9 @@ public struct TaskSection: Sendable {
 
   public var fingerprint: UInt64 { bytes.load(0) }
   public var dModel: Int { word(8) }
+  /// H K of the backbone.
+  public var innerWidth: Int { word(68) }
+  public var dFF: Int { word(72) }
   public var slots: SlotLayout { SlotLayout(layerCount: word(12), decoderLayerCount: word(16)) }
   /// Ids at and above it have no logits.
   public var vocabularySize: Int { word(20) }
@@ -46,41 +49,18 @@ public struct TaskSection: Sendable {
   public func slot(at position: Int) -> TaskSlot {
     precondition(position >= 0 && position < slots.count, "no such slot")
     let start = slotsOffset + position * Self.slotBytes
+    let first = word(start)
     return TaskSlot(
-      attachment: word(start + 4) == 0 ? nil : word(start), normTensor: optional(start + 8),
+      attachments: first..<first + word(start + 4), normTensor: optional(start + 8),
       normBiasTensor: optional(start + 12))
-  }
-
-  public func attachment(at position: Int) -> TaskAttachment {
-    precondition(position >= 0 && position < attachmentCount, "no such attachment")
-    let start = attachmentsOffset + position * TaskAttachment.recordBytes
-    func short(_ offset: Int) -> UInt16 { bytes.load(start + offset) }
-    return TaskAttachment(
-      activation: Activation(rawValue: UInt32(short(4)))!, inputRule: InputRule(rawValue: short(6))!,
-      skipRule: SkipRule(rawValue: short(8))!, addsStream: short(10) & 1 != 0, bottleneckWidth: word(start + 12),
-      scaling: bytes.load(start + 16), normEpsilon: bytes.load(start + 20), down: word(start + 24),
-      up: word(start + 28), normBeforeWeight: optional(start + 32), normBeforeBias: optional(start + 36),
-      normAfterWeight: optional(start + 40), normAfterBias: optional(start + 44),
-      scalingVector: optional(start + 48))
-  }
-
-  public func linear(at position: Int) -> TaskLinear {
-    precondition(position >= 0 && position < linearCount, "no such linear")
-    let start = linearsOffset + position * TaskLinear.recordBytes
-    return TaskLinear(
-      inWidth: word(start), outWidth: word(start + 4), phmDim: word(start + 8), factorRank: word(start + 12),
-      rule: optional(start + 16), ruleLeft: optional(start + 20), ruleRight: optional(start + 24),
-      leftFactor: optional(start + 28), rightFactor: optional(start + 32), full: optional(start + 36),
-      bias: optional(start + 40))
   }
 
   public func tensor(at position: Int) -> TaskTensor {
     precondition(position >= 0 && position < tensorCount, "no such tensor")
     let start = tensorsOffset + position * TaskTensor.recordBytes
+    let kind = TaskTensorKind(rawValue: bytes.load(start))!
     let shape = TensorShape(word(start + 4), word(start + 8), word(start + 12))
     let offset = Int(bytes.load(start + 16, as: UInt64.self))
-    return TaskTensor(
-      kind: TaskTensorKind(rawValue: bytes.load(start))!, shape: shape,
-      data: bytes.slice(offset..<offset + 4 * shape.elementCount))
+    return TaskTensor(kind: kind, shape: shape, data: bytes.slice(offset..<offset + shape.byteCount(kind)))
   }
 }

@@ -34,6 +34,8 @@ extension TaskSection {
     try require(8, config.dModel)
     try require(12, config.layerCount)
     try require(16, config.decoderLayerCount)
+    try require(68, config.innerWidth)
+    try require(72, config.dFF)
     guard vocabularySize <= config.vocabularySize else {
       throw FormatError(
         .taskOfOtherShape, at: bytes.offset + 20, found: UInt64(vocabularySize),
@@ -46,24 +48,34 @@ extension TaskSection {
     }
   }
 
-  /// A task replaces only norms that are there, and takes what comes out of one only where it stands.
+  /// A task replaces only norms that are there, changes only products that are there, and takes what comes out of a norm
+  /// only where it stands.
   private func requireFit(ofSlot position: Int, to config: BackboneConfig) throws(FormatError) {
     let start = slotsOffset + position * Self.slotBytes
     let slot = slot(at: position)
     let hasNorm =
-      position < slots.encoderEnd
-      || (config.normPlacement == .before && (position == slots.encoderEnd || config.hasDecoder))
-    guard hasNorm || slot.normTensor == nil else {
-      throw FormatError(.taskOfOtherShape, at: bytes.offset + start + 8, found: UInt64(word(start + 8)))
+      switch position {
+      case slots.encoderStart: config.hasEmbeddingNorm
+      case slots.encoderEnd: config.normPlacement == .before
+      case slots.decoderEnd: config.normPlacement == .before && config.hasDecoder
+      default: true
+      }
+    for (offset, tensor) in [(8, slot.normTensor), (12, slot.normBiasTensor)] where tensor != nil && !hasNorm {
+      throw FormatError(.taskOfOtherShape, at: bytes.offset + start + offset, found: UInt64(word(start + offset)))
     }
-    guard (hasNorm && config.normKind == .layer) || slot.normBiasTensor == nil else {
-      throw FormatError(.taskOfOtherShape, at: bytes.offset + start + 12, found: UInt64(word(start + 12)))
-    }
-    guard let attachment = slot.attachment, config.normPlacement == .before else { return }
-    let rule = attachmentsOffset + attachment * TaskAttachment.recordBytes + 6
-    let found: UInt16 = bytes.load(rule)
-    guard found != InputRule.normOfSubLayerPlusStream.rawValue else {
-      throw FormatError(.taskOfOtherShape, at: bytes.offset + rule, found: UInt64(found))
+    for attachment in slot.attachments {
+      let record = attachmentsOffset + attachment * TaskAttachment.recordBytes
+      let unfit: Int? =
+        switch self.attachment(at: attachment) {
+        case .adapter(let adapter):
+          adapter.inputRule == .normOfSubLayerPlusStream && config.normPlacement == .before ? 6 : nil
+        case .product(let product): config.has(product.target) ? nil : 2
+        case .prefix, .prompt: nil
+        }
+      if let unfit {
+        throw FormatError(
+          .taskOfOtherShape, at: bytes.offset + record + unfit, found: UInt64(short(record + unfit)))
+      }
     }
   }
 
@@ -85,7 +97,7 @@ extension TaskSection {
     _ = try bytes.field(12, in: 1...1024)
     _ = try bytes.field(16, in: 0...1024)
     _ = try bytes.field(20, in: 1...16_777_216)
-    _ = try bytes.field(24, in: 1...2)
+    _ = try bytes.field(24, in: 1...4)
     let nameBytes = try bytes.field(28, in: 1...255)
     let headCount = try bytes.field(44, in: 0...1)
     let sectionBytes: UInt64 = bytes.load(48)
@@ -97,7 +109,9 @@ extension TaskSection {
       throw FormatError(.invalidField, at: bytes.offset + 56, found: 0, required: 1)
     }
     if headCount == 0 { try bytes.requireZero(64..<68) }
-    try bytes.requireZero(68..<Self.headerBytes)
+    _ = try bytes.field(68, in: 1...65_536)
+    _ = try bytes.field(72, in: 1...1_048_576)
+    try bytes.requireZero(76..<Self.headerBytes)
     guard Self.headerBytes + nameBytes <= bytes.count else {
       throw FormatError(
         .wrongTableLength, at: bytes.offset, found: UInt64(bytes.count), required: UInt64(Self.headerBytes + nameBytes))
@@ -129,12 +143,14 @@ extension TaskSection {
       let start = tensorsOffset + position * TaskTensor.recordBytes
       let record = bytes.slice(start..<start + TaskTensor.recordBytes)
       let kind: UInt16 = record.load(0)
-      guard TaskTensorKind(rawValue: kind) != nil else {
-        throw FormatError(.invalidField, at: record.offset, found: UInt64(kind), required: 12)
+      guard let kind = TaskTensorKind(rawValue: kind) else {
+        throw FormatError(
+          .invalidField, at: record.offset, found: UInt64(kind), required: UInt64(TaskTensorKind.allCases.count))
       }
       let encoding: UInt16 = record.load(2)
-      guard encoding == UInt16(WeightEncoding.float32.rawValue) else {
-        throw FormatError(.invalidField, at: record.offset + 2, found: UInt64(encoding), required: 1)
+      guard encoding == UInt16(kind.encoding.rawValue) else {
+        throw FormatError(
+          .invalidField, at: record.offset + 2, found: UInt64(encoding), required: UInt64(kind.encoding.rawValue))
       }
       let dims = try (
         record.field(4, in: 1...16_777_216), record.field(8, in: 1...16_777_216), record.field(12, in: 1...16_777_216)
@@ -146,7 +162,9 @@ extension TaskSection {
         throw FormatError(.wrongTensorPlace, at: record.offset + 16, found: offset, required: UInt64(place))
       }
       // Three factors of at most 2^24 fit 72 bits, so each product is checked.
-      let first = UInt64(dims.0 * 4).multipliedReportingOverflow(by: UInt64(dims.1))
+      let isCodes = kind.encoding == .int8Rows
+      let width = isCodes ? dims.1.roundedUp(to: Container.rowAlignment) : dims.1
+      let first = UInt64(isCodes ? dims.0 : dims.0 * 4).multipliedReportingOverflow(by: UInt64(width))
       let second = first.partialValue.multipliedReportingOverflow(by: UInt64(dims.2))
       guard !first.overflow, !second.overflow, place <= bytes.count,
         second.partialValue <= UInt64(bytes.count - place)
@@ -178,6 +196,19 @@ struct Mentions {
   var attachments = 0
   var linears = 0
   var tensors = 0
+}
+
+extension BackboneConfig {
+  /// Whether the backbone has such a product.
+  fileprivate func has(_ target: ProductTarget) -> Bool {
+    switch target {
+    case .q, .k, .v, .o, .wo: true
+    case .wi: !isGated
+    case .wi0, .wi1: isGated
+    case .pooler: hasPooler
+    case .head: hasDecoder
+    }
+  }
 }
 
 extension MappedBytes {

@@ -98,18 +98,21 @@ extension FileReport.Backbone {
 
 extension FileReport.Task {
   init(_ task: TaskSection) {
-    let attachments = (0..<task.attachmentCount).map { task.attachment(at: $0) }
+    let adapters = (0..<task.attachmentCount).compactMap { position -> TaskAdapter? in
+      guard case .adapter(let adapter) = task.attachment(at: position) else { return nil }
+      return adapter
+    }
     let linears = (0..<task.linearCount).map { task.linear(at: $0) }
     name = task.nameText
-    origin = task.origin == .adapters ? "adapters" : "authors"
+    origin = "\(task.origin.name)"
     fingerprint = task.fingerprint.hexadecimal
     bytes = task.bytes.count
     vocabularySize = task.vocabularySize
-    adapters = attachments.count
-    bottleneckWidths = Set(attachments.map(\.bottleneckWidth)).sorted()
+    self.adapters = adapters.count
+    bottleneckWidths = Set(adapters.map(\.bottleneckWidth)).sorted()
     phmDims = Set(linears.map(\.phmDim)).sorted()
     factorRanks = Set(linears.map(\.factorRank)).sorted()
-    activations = Set(attachments.map { "\($0.activation.name)" }).sorted()
+    activations = Set(adapters.map { "\($0.activation.name)" }).sorted()
     parametersByKind = TaskParameters(task)
     parameters = parametersByKind.total
     percentOfBackbone = 100 * Double(parameters) / Double(task.backboneParameterCount)

@@ -7,19 +7,24 @@ struct TaskParameters: Encodable {
   var norms = 0
   var rule = 0
   var scaling = 0
+  /// Prefixes and prompts.
+  var prompts = 0
 
-  var total: Int { factors + biases + norms + rule + scaling }
+  var total: Int { factors + biases + norms + rule + scaling + prompts }
 
   init(_ task: TaskSection) {
     for position in 0..<task.tensorCount {
       let tensor = task.tensor(at: position)
       let count = tensor.shape.elementCount
       switch tensor.kind {
-      case .leftFactor, .rightFactor, .full: factors += count
+      case .leftFactor, .rightFactor, .full, .codes: factors += count
       case .bias: biases += count
       case .taskNorm, .taskNormBias, .adapterNormWeight, .adapterNormBias: norms += count
       case .rule, .ruleLeft, .ruleRight: rule += count
-      case .scalingVector: scaling += count
+      case .scalingVector, .inputScale, .outputScale, .gateWeight, .gateBias: scaling += count
+      case .prefixKeys, .prefixValues, .prompt: prompts += count
+      // How codes are stored, not what was trained.
+      case .scales: break
       }
     }
   }

@@ -76,8 +76,8 @@ struct OpenTask {
   }
 
   /// The adapter in a slot.
-  func adapter(_ stack: Stack, _ subLayer: SubLayer, _ layer: Int) -> TaskAttachment? {
-    section.slot(at: section.slots.slot(stack, subLayer, layer: layer)).attachment.map { section.attachment(at: $0) }
+  func adapter(_ stack: Stack, _ subLayer: SubLayer, _ layer: Int) -> TaskAdapter? {
+    section.adapter(slot: section.slots.slot(stack, subLayer, layer: layer))
   }
 
   /// Values of a tensor.
