@@ -99,7 +99,7 @@ class TaskPart:
 
     def add(self, slot: str, sub: np.ndarray, stream: np.ndarray, norm_behind: Norm | None = None) -> np.ndarray:
         """The residual stream behind a sub-layer whose output is `sub`, without the norm that may follow it."""
-        adapter = self.task.slots[slot].attachment if self.task else None
+        adapter = self.task.slots[slot].adapter if self.task else None
         if adapter is None:
             return stream + sub
         values = self.task.values

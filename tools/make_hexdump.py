@@ -35,7 +35,7 @@ TASK = [
     ("Q", "fingerprint of the backbone"), ("I", "dModel"), ("I", "layerCount"), ("I", "decoderLayerCount"),
     ("I", "vocabularySize"), ("I", "origin: adapters library"), ("I", "nameBytes"), ("I", "attachmentCount"),
     ("I", "linearCount"), ("I", "tensorCount"), ("I", "reserved"), ("Q", "sectionBytes"),
-    ("Q", "backboneParameters"), ("32s", "reserved"),
+    ("Q", "backboneParameters"), ("I", "labelBytes"), ("I", "innerWidth"), ("I", "dFF"), ("20s", "reserved"),
 ]  # fmt: skip
 SLOT = [("I", "firstAttachment"), ("I", "attachmentCount"), ("I", "normTensor: the backbone's"), ("I", "reserved")]
 ATTACHMENT = [
@@ -43,12 +43,13 @@ ATTACHMENT = [
     ("H", "skipRule: sub"), ("H", "flags: the stream is added"), ("I", "bottleneckWidth"), ("f", "scaling"),
     ("f", "normEpsilon"), ("I", "down: linear"), ("I", "up: linear"), ("I", "normBeforeWeight: none"),
     ("I", "normBeforeBias: none"), ("I", "normAfterWeight: none"), ("I", "normAfterBias: none"),
-    ("I", "scalingVector: none"), ("12s", "reserved"),
+    ("I", "scalingVector: none"), ("I", "gateWeight: none"), ("I", "gateBias: none"), ("4s", "reserved"),
 ]  # fmt: skip
 LINEAR = [
     ("I", "inWidth"), ("I", "outWidth"), ("I", "phmDim"), ("I", "factorRank"), ("I", "rule: 1 + tensor"),
     ("I", "ruleLeft: none"), ("I", "ruleRight: none"), ("I", "leftFactor: 1 + tensor"), ("I", "rightFactor: 1 + tensor"),
-    ("I", "full: none"), ("I", "bias: 1 + tensor"), ("20s", "reserved"),
+    ("I", "full: none"), ("I", "bias: 1 + tensor"), ("I", "inBlocks"), ("I", "outBlocks"), ("I", "codes: none"),
+    ("I", "scales: none"), ("4s", "reserved"),
 ]  # fmt: skip
 TASK_TENSOR = [
     ("H", "kind: rule"), ("H", "encoding: float32"), ("I", "dim0"), ("I", "dim1"), ("I", "dim2"),
@@ -136,7 +137,7 @@ def annotate_task(dump: Dump, start: int) -> None:
     slots = at + -(-name_bytes // 8) * 8
     for slot in range(2):
         dump.record(slots + 16 * slot, SLOT)
-    attachment = slots + 16 * (2 * layers + 3 * decoder_layers + 2)
+    attachment = slots + 16 * (2 * layers + 3 * decoder_layers + 3)
     dump.blocks("Its first attachment, linear and tensor")
     dump.record(attachment, ATTACHMENT)
     linear = attachment + 64 * attachments

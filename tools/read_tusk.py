@@ -17,8 +17,9 @@ import numpy as np
 
 from checkpoint import CheckpointError, read_checkpoint
 from hugging_face_names import possible_names
+from tusk_attachments import Adapter, Attachment, Prefix, Product, Prompt
 from tusk_backbone import ENCODING_NAMES, Tensor, compare_with_source, read_tensors, verify_tensors
-from tusk_container import (LAYER_NORM, NORM_BEHIND, Config, Container, FormatError, open_container, read_config,
+from tusk_container import (NORM_BEHIND, Config, Container, FormatError, open_container, read_config,
                             require)
 from tusk_task import Head, Task, read_task, verify_task
 
@@ -54,16 +55,22 @@ def check_fits(task: Task, config: Config, base: int = 0) -> None:
     """What mounting demands."""
     require(task.fingerprint == config.fingerprint, base,
             f"task {task.name} belongs to backbone {task.fingerprint:016x}, this one is {config.fingerprint:016x}")
-    for name in ("dModel", "layerCount", "decoderLayerCount"):
+    for name in ("dModel", "layerCount", "decoderLayerCount", "innerWidth", "dFF"):
         require(getattr(task, name) == getattr(config, name), base, f"task {task.name}: {name} differs")
     require(task.vocabularySize <= config.vocabularySize, base, f"task {task.name}: vocabulary above the backbone's")
-    layer_norm, behind = config.normKind == LAYER_NORM, config.normPlacement == NORM_BEHIND
+    behind = config.normPlacement == NORM_BEHIND
+    present = {"wi": not config.gated, "wi0": config.gated, "wi1": config.gated, "pooler": config.hasPooler,
+               "head": not config.is_encoder}
     for name, slot in task.slots.items():
-        has_norm = not (name == "decoder.end" and config.is_encoder) and not (name == "encoder.end" and behind)
-        require(slot.norm is None or has_norm, base, f"task {task.name}: {name} has no norm to replace")
-        require(slot.normBias is None or (has_norm and layer_norm), base, f"task {task.name}: {name} has no norm bias")
-        require(slot.attachment is None or slot.attachment.inputRule != 3 or behind, base,
-                f"task {task.name}: {name} has no norm behind it")
+        has_norm = {"encoder.start": config.hasEmbeddingNorm, "encoder.end": not behind,
+                    "decoder.end": not behind and not config.is_encoder}.get(name, True)
+        require(slot.norm is slot.normBias is None or has_norm, base, f"task {task.name}: {name} has no norm to replace")
+        for attachment in slot.attachments:
+            if isinstance(attachment, Adapter):
+                require(attachment.inputRule != 3 or behind, base, f"task {task.name}: {name} has no norm behind it")
+            elif isinstance(attachment, Product):
+                require(present.get(attachment.target, True), base,
+                        f"task {task.name}: the backbone has no {attachment.target}")
     if task.head:
         require(config.is_encoder, base, f"task {task.name}: a head on a backbone with a decoder")
         require(task.head.input != "pooler" or config.hasPooler, base, f"task {task.name}: no pooler")
@@ -92,7 +99,7 @@ def read_head(container: Container, config: Config | None) -> Task | None:
     base = sections[0].offset
     head = read_task(container.bytes_of(sections[0]), base)
     require(head.head is not None, base, "a head section without a head")
-    require(all(slot.attachment is slot.norm is slot.normBias is None for slot in head.slots.values()), base,
+    require(all(not slot.attachments and slot.norm is slot.normBias is None for slot in head.slots.values()), base,
             "a head section with a slot that is not empty")
     check_fits(head, config, base)
     return head
@@ -122,15 +129,31 @@ def describe(file: PackedFile) -> dict[str, Any]:
                     for name, tensor in file.tensors.items()],
         "tasks": [{"name": task.name, "fingerprint": f"{task.fingerprint:016x}", "origin": task.origin,
                    "vocabulary_size": task.vocabularySize, "parameters": task.parameter_count(),
-                   "slots": {name: {"adapter": asdict(slot.attachment) if slot.attachment else None, "norm": slot.norm}
-                             for name, slot in task.slots.items()
-                             if slot.attachment is not None or slot.norm is not None},
+                   "slots": {name: {"adapter": asdict(slot.adapter) if slot.adapter else None, "norm": slot.norm,
+                                    "attachments": [{"kind": type(each).__name__.lower(), **asdict(each)}
+                                                    for each in slot.attachments]}
+                             for name, slot in task.slots.items() if slot.attachments or slot.norm is not None},
                    "head": asdict(task.head) if task.head else None,
                    "linears": [asdict(linear) for linear in task.linears],
                    "tensors": [{"kind": tensor.kind, "shape": tensor.shape} for tensor in task.tensors]}
                   for task in file.tasks],
         "head": asdict(file.head.head) if file.head else None,
     }
+
+
+def attachment_text(task: Task, attachment: Attachment) -> str:
+    match attachment:
+        case Adapter():
+            down = task.linears[attachment.down]
+            return (f"{attachment.activation}, bottleneck {attachment.bottleneckWidth}, N {down.phmDim}, "
+                    f"R {down.factorRank}, input rule {attachment.inputRule}, skip rule {attachment.skipRule}")
+        case Product():
+            parts = [name for name in ("linear", "inputScale", "outputScale", "bias") if getattr(attachment, name) is not None]
+            return f"{attachment.target}: {', '.join(parts)}"
+        case Prefix():
+            return f"prefix of {attachment.tokens}"
+        case Prompt():
+            return f"prompt of {attachment.tokens}"
 
 
 def print_head(head: Head) -> None:
@@ -155,11 +178,8 @@ def print_listing(file: PackedFile) -> None:
         print(f"  task {task.name!r} of backbone {task.fingerprint:016x}, {task.origin}, "
               f"{task.parameter_count():,} parameters")
         for slot in task.slots.values():
-            if slot.attachment:
-                down = task.linears[slot.attachment.down]
-                print(f"    {slot.name:28s} {slot.attachment.activation}, "
-                      f"bottleneck {slot.attachment.bottleneckWidth}, N {down.phmDim}, R {down.factorRank}, "
-                      f"input rule {slot.attachment.inputRule}, skip rule {slot.attachment.skipRule}")
+            for attachment in slot.attachments:
+                print(f"    {slot.name:28s} {attachment_text(task, attachment)}")
         norms = sum(slot.norm is not None for slot in task.slots.values())
         if task.head:
             print_head(task.head)

@@ -209,6 +209,10 @@ class Config:
         return ACTIVATIONS[self.activation]
 
     @property
+    def innerWidth(self) -> int:
+        return self.headCount * self.dKV
+
+    @property
     def is_encoder(self) -> bool:
         return self.architecture == ENCODER_ONLY
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import struct
 import unicodedata
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
+from tusk_attachments import ATTACHMENT_BYTES, Adapter, Attachment, AttachmentReader, Prefix, Product, Prompt, Widths
 from tusk_container import ACTIVATIONS, aligned, require, require_zero
 
-TASK_HEADER_BYTES, SLOT_BYTES, ATTACHMENT_BYTES, LINEAR_BYTES, HEAD_BYTES, TENSOR_BYTES = 96, 16, 64, 64, 64, 32
+TASK_HEADER_BYTES, SLOT_BYTES, LINEAR_BYTES, HEAD_BYTES, TENSOR_BYTES = 96, 16, 64, 64, 32
 TENSOR_KINDS = {
     1: "rule", 2: "ruleLeft", 3: "ruleRight", 4: "leftFactor", 5: "rightFactor", 6: "full", 7: "bias",
     8: "adapterNormWeight", 9: "adapterNormBias", 10: "taskNorm", 11: "scalingVector",
-    12: "taskNormBias",
+    12: "taskNormBias", 13: "codes", 14: "scales", 15: "inputScale", 16: "outputScale", 17: "prefixKeys",
+    18: "prefixValues", 19: "prompt", 20: "gateWeight", 21: "gateBias",
 }
-ORIGINS = {1: "adapters library", 2: "Compacter authors' code"}
+ORIGINS = {1: "adapters library", 2: "Compacter authors' code", 3: "PEFT", 4: "other tasks"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class TaskTensor:
     shape: tuple[int, int, int]
     values: np.ndarray
     offset: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Linear:
     outWidth: int
     phmDim: int
     factorRank: int
+    inBlocks: int
+    outBlocks: int
     rule: int | None
     ruleLeft: int | None
     ruleRight: int | None
@@ -42,32 +47,36 @@ class Linear:
     rightFactor: int | None
     full: int | None
     bias: int | None
+    codes: int | None
+    scales: int | None
 
-
-@dataclass(frozen=True)
-class Attachment:
-    activation: str
-    inputRule: int
-    skipRule: int
-    addsStream: bool
-    bottleneckWidth: int
-    scaling: float
-    normEpsilon: float
-    down: int
-    up: int
-    normBeforeWeight: int | None
-    normBeforeBias: int | None
-    normAfterWeight: int | None
-    normAfterBias: int | None
-    scalingVector: int | None
+    def tensors(self) -> list[int | None]:
+        """In the order of the record."""
+        return [self.rule, self.ruleLeft, self.ruleRight, self.leftFactor, self.rightFactor, self.full, self.bias,
+                self.codes, self.scales]
 
 
 @dataclass(frozen=True)
 class TaskSlot:
     name: str
-    attachment: Attachment | None
+    attachments: tuple[Attachment, ...]
     norm: int | None
     normBias: int | None
+
+    @property
+    def adapter(self) -> Adapter | None:
+        return next((each for each in self.attachments if isinstance(each, Adapter)), None)
+
+    @property
+    def prefix(self) -> Prefix | None:
+        return next((each for each in self.attachments if isinstance(each, Prefix)), None)
+
+    @property
+    def prompt(self) -> Prompt | None:
+        return next((each for each in self.attachments if isinstance(each, Prompt)), None)
+
+    def product(self, target: str) -> Product | None:
+        return next((each for each in self.attachments if isinstance(each, Product) and each.target == target), None)
 
 
 HEAD_INPUTS = {1: "first token", 2: "pooler", 3: "mean"}
@@ -97,9 +106,10 @@ class Task:
     layerCount: int
     decoderLayerCount: int
     vocabularySize: int
+    innerWidth: int
+    dFF: int
     origin: str
     slots: dict[str, TaskSlot]
-    attachments: list[Attachment]
     linears: list[Linear]
     tensors: list[TaskTensor]
     head: Head | None
@@ -113,14 +123,15 @@ class Task:
         return tensor.values.reshape(-1) if tensor.shape[1:] == (1, 1) else tensor.values
 
     def parameter_count(self) -> int:
-        return sum(tensor.values.size for tensor in self.tensors)
+        """Trained numbers: the scales of codes are how they are stored."""
+        return sum(tensor.values.size for tensor in self.tensors if tensor.kind != "scales")
 
 
 def slot_names(layer_count: int, decoder_layer_count: int) -> list[str]:
     names = [f"encoder.{layer}.{part}" for layer in range(layer_count) for part in ("selfAttention", "feedForward")]
     names += [f"decoder.{layer}.{part}" for layer in range(decoder_layer_count)
               for part in ("selfAttention", "crossAttention", "feedForward")]
-    return [*names, "encoder.end", "decoder.end"]
+    return [*names, "encoder.end", "decoder.end", "encoder.start"]
 
 
 def optional(reference: int) -> int | None:
@@ -140,7 +151,7 @@ class TaskReader:
         self.require(len(self.bytes) >= TASK_HEADER_BYTES, 0, "a task section shorter than its header")
         (fingerprint, d_model, layers, decoder_layers, vocabulary, origin, name_bytes, attachment_count, linear_count,
          tensor_count, head_count, section_bytes) = struct.unpack_from("<Q10IQ", self.bytes)
-        label_bytes, = struct.unpack_from("<I", self.bytes, 64)
+        label_bytes, inner_width, d_ff = struct.unpack_from("<3I", self.bytes, 64)
         self.require(1 <= d_model <= 65_536, 8, f"dModel {d_model}")
         self.require(1 <= layers <= 1_024, 12, f"layerCount {layers}")
         self.require(decoder_layers <= 1_024, 16, f"decoderLayerCount {decoder_layers}")
@@ -149,7 +160,9 @@ class TaskReader:
         self.require(1 <= name_bytes <= 255, 28, f"nameBytes {name_bytes}")
         self.require(head_count <= 1, 44, f"headCount {head_count}")
         self.require(head_count == 1 or label_bytes == 0, 64, "labels without a head")
-        self.require(not any(self.bytes[68:TASK_HEADER_BYTES]), 68, "reserved is not zero")
+        self.require(1 <= inner_width <= 65_536, 68, f"innerWidth {inner_width}")
+        self.require(1 <= d_ff <= 1_048_576, 72, f"dFF {d_ff}")
+        self.require(not any(self.bytes[76:TASK_HEADER_BYTES]), 76, "reserved is not zero")
         self.require(any(self.bytes[56:64]), 56, "backboneParameters is 0")
         self.require(section_bytes == len(self.bytes), 48, f"sectionBytes {section_bytes}")
         self.d_model = d_model
@@ -166,18 +179,24 @@ class TaskReader:
         name = self.read_name(name_bytes, slots_at)
         tensors = self.read_tensors(tensors_at, tensor_count, tables_end)
         linears = [self.read_linear(linears_at + LINEAR_BYTES * index, tensors) for index in range(linear_count)]
-        attachments = [self.read_attachment(attachments_at + ATTACHMENT_BYTES * index, linears, tensors)
-                       for index in range(attachment_count)]
+        reader = AttachmentReader(
+            self.bytes, Widths(d_model, inner_width, d_ff, vocabulary), self.require,
+            lambda index, ends, at: self.check_linear(index, ends, linears, at),
+            lambda reference, kind, shape, at: self.check_reference(reference, tensors, kind, shape, at))
         slots, taken = {}, 0
         for index, slot_name in enumerate(names):
             at = slots_at + SLOT_BYTES * index
             first, count, norm, norm_bias = struct.unpack_from("<4I", self.bytes, at)
             self.require(first == taken, at, f"slot {slot_name}: firstAttachment {first}, required {taken}")
-            self.require(count <= (0 if slot_name.endswith(".end") else 1), at + 4, f"slot {slot_name}: {count}")
+            self.require(count <= 16, at + 4, f"slot {slot_name}: {count} attachments")
             self.require(taken + count <= attachment_count, at, f"slot {slot_name}: no such attachment")
             self.check_reference(norm, tensors, "taskNorm", (d_model, 1, 1), at + 8)
             self.check_reference(norm_bias, tensors, "taskNormBias", (d_model, 1, 1), at + 12)
-            slots[slot_name] = TaskSlot(slot_name, attachments[first] if count else None, optional(norm),
+            records = [reader.read(attachments_at + ATTACHMENT_BYTES * (first + place), slot_name)
+                       for place in range(count)]
+            orders = [order for order, _ in records]
+            self.require(orders == sorted(set(orders)), at, f"slot {slot_name}: attachments out of order")
+            slots[slot_name] = TaskSlot(slot_name, tuple(each for _, each in records), optional(norm),
                                         optional(norm_bias))
             taken += count
         self.require(taken == attachment_count, 32, f"{attachment_count} attachments, {taken} in slots")
@@ -186,8 +205,8 @@ class TaskReader:
             self.require(decoder_layers == 0, 44, "a head on a backbone with a decoder")
             labels = self.read_labels(labels_at, label_bytes, tensors_at)
             head = self.read_head(head_at, linears, labels)
-        task = Task(name, fingerprint, d_model, layers, decoder_layers, vocabulary, ORIGINS[origin], slots, attachments,
-                    linears, tensors, head, tables_end)
+        task = Task(name, fingerprint, d_model, layers, decoder_layers, vocabulary, inner_width, d_ff,
+                    ORIGINS[origin], slots, linears, tensors, head, tables_end)
         self.check_numbering(task)
         return task
 
@@ -212,15 +231,19 @@ class TaskReader:
             here = at + TENSOR_BYTES * index
             kind, encoding, *shape, offset, reserved = struct.unpack_from("<HH3IQQ", self.bytes, here)
             self.require(kind in TENSOR_KINDS, here, f"tensor kind {kind}")
-            self.require(encoding == 1, here + 2, f"encoding {encoding}")
+            is_codes = TENSOR_KINDS[kind] == "codes"
+            self.require(encoding == (2 if is_codes else 1), here + 2, f"encoding {encoding}")
             self.require(min(shape) >= 1, here + 4, f"shape {shape}")
             self.require(reserved == 0, here + 24, "reserved is not zero")
             self.require(offset == aligned(end, 64), here + 16, f"tensor {index} begins at {offset}, behind {end}")
-            elements = shape[0] * shape[1] * shape[2]
-            end = offset + 4 * elements
+            stride = aligned(shape[1], 64)
+            size = shape[0] * stride if is_codes else 4 * shape[0] * shape[1] * shape[2]
+            end = offset + size
             self.require(end <= len(self.bytes), here + 16, f"tensor {index} reaches behind the section")
-            tensors.append(TaskTensor(TENSOR_KINDS[kind], tuple(shape),
-                                      self.data[offset:end].view("<f4").reshape(shape), offset))
+            raw = self.data[offset:end]
+            values = (raw.view(np.int8).reshape(shape[0], stride)[:, :shape[1]] if is_codes
+                      else raw.view("<f4").reshape(shape))
+            tensors.append(TaskTensor(TENSOR_KINDS[kind], tuple(shape), values, offset, size))
         self.require(end == len(self.bytes), 48, f"the section ends at {len(self.bytes)}, its last tensor at {end}")
         return tensors
 
@@ -233,51 +256,42 @@ class TaskReader:
         self.require((found.kind, found.shape) == (kind, shape), at,
                      f"names a {found.kind} {found.shape}, required a {kind} {shape}")
 
+    def check_linear(self, index: int, ends: tuple[int, int], linears: list[Linear], at: int) -> None:
+        self.require(index < len(linears), at, f"no linear {index}")
+        found = linears[index]
+        self.require((found.inWidth, found.outWidth) == ends, at,
+                     f"linear {index} is {found.inWidth} -> {found.outWidth}, required {ends[0]} -> {ends[1]}")
+
     def read_linear(self, at: int, tensors: list[TaskTensor]) -> Linear:
         width_in, width_out, n, rank, *references = struct.unpack_from("<11I", self.bytes, at)
-        rule, rule_left, rule_right, left, right, full, bias = references
+        blocks_in, blocks_out, codes, scales = struct.unpack_from("<4I", self.bytes, at + 44)
+        rule, rule_left, rule_right, left, right, full, _ = references
         self.require(1 <= n <= 256, at + 8, f"phmDim {n}")
-        self.require(width_in > 0 and width_in % n == 0, at, f"inWidth {width_in} is no multiple of {n}")
-        self.require(width_out > 0 and width_out % n == 0, at + 4, f"outWidth {width_out} is no multiple of {n}")
-        self.require(rank <= max(width_in, width_out) // n, at + 12, f"factorRank {rank} beyond the blocks")
-        self.require(not any(self.bytes[at + 44:at + LINEAR_BYTES]), at + 44, "reserved is not zero")
+        self.require(1 <= blocks_in <= 65_536, at + 44, f"inBlocks {blocks_in}")
+        self.require(1 <= blocks_out <= 65_536, at + 48, f"outBlocks {blocks_out}")
+        self.require(width_in > 0 and width_in % blocks_in == 0, at, f"inWidth {width_in}, {blocks_in} blocks")
+        self.require(width_out > 0 and width_out % blocks_out == 0, at + 4, f"outWidth {width_out}, {blocks_out} blocks")
+        p, q = width_in // blocks_in, width_out // blocks_out
+        self.require(rank <= max(p, q), at + 12, f"factorRank {rank} beyond the blocks")
+        self.require(not any(self.bytes[at + 60:at + LINEAR_BYTES]), at + 60, "reserved is not zero")
+        is_plain = n == blocks_in == blocks_out == 1
         self.require((rule_left == 0) == (rule_right == 0), at + 20, "half of a factorized rule")
-        self.require((rule != 0) + (rule_left != 0) == 1 or (n == 1 and rule == rule_left == 0), at + 16,
+        self.require((rule != 0) + (rule_left != 0) == 1 or (is_plain and rule == rule_left == 0), at + 16,
                      "neither one rule nor one factorized rule")
-        self.require((left != 0, right != 0, full != 0) == ((True, True, False) if rank else (False, False, True)),
-                     at + 28, f"factors do not fit factorRank {rank}")
-        p, q = width_in // n, width_out // n
-        shapes = [("rule", (n, n, n)), ("ruleLeft", (n, n, 1)), ("ruleRight", (n, 1, n)), ("leftFactor", (n, p, rank)),
-                  ("rightFactor", (n, rank, q)), ("full", (n, p, q)), ("bias", (width_out, 1, 1))]
+        self.require((codes == 0) == (scales == 0), at + 52, "codes or scales alone")
+        self.require(codes == 0 or (is_plain and rank == 0 and rule == rule_left == 0), at + 52,
+                     "codes of a layer that is not dense")
+        forms = (True, True, False) if rank else (False, False, codes == 0)
+        self.require((left != 0, right != 0, full != 0) == forms, at + 28, f"factors do not fit factorRank {rank}")
+        shapes = [("rule", (n, blocks_in, blocks_out)), ("ruleLeft", (n, blocks_in, 1)),
+                  ("ruleRight", (n, 1, blocks_out)), ("leftFactor", (n, p, rank)), ("rightFactor", (n, rank, q)),
+                  ("full", (n, p, q)), ("bias", (width_out, 1, 1))]
         for position, ((kind, shape), reference) in enumerate(zip(shapes, references)):
             self.check_reference(reference, tensors, kind, shape, at + 16 + 4 * position)
-        return Linear(width_in, width_out, n, rank, *map(optional, references))
-
-    def read_attachment(self, at: int, linears: list[Linear], tensors: list[TaskTensor]) -> Attachment:
-        (kind, placement, activation, input_rule, skip_rule, flags, width, scaling, epsilon, down, up,
-         *references) = struct.unpack_from("<6HI2f7I", self.bytes, at)
-        self.require((kind, placement) == (1, 1), at, f"kind {kind}, placement {placement}")
-        self.require(activation < len(ACTIVATIONS), at + 4, f"activation {activation}")
-        self.require(1 <= input_rule <= 3, at + 6, f"inputRule {input_rule}")
-        self.require(skip_rule <= 3, at + 8, f"skipRule {skip_rule}")
-        self.require(flags & ~1 == 0, at + 10, f"flags {flags:#x}")
-        self.require(bool(np.isfinite(scaling)), at + 16, "scaling is not finite")
-        self.require(bool(np.isfinite(epsilon)) and epsilon > 0, at + 20, f"normEpsilon {epsilon}")
-        self.require(not any(self.bytes[at + 52:at + ATTACHMENT_BYTES]), at + 52, "reserved is not zero")
-        for offset, index, ends in ((24, down, (self.d_model, width)), (28, up, (width, self.d_model))):
-            self.require(index < len(linears), at + offset, f"no linear {index}")
-            found = linears[index]
-            self.require((found.inWidth, found.outWidth) == ends, at + offset,
-                         f"linear {index} is {found.inWidth} -> {found.outWidth}, required {ends[0]} -> {ends[1]}")
-        for position, first in ((0, "before"), (2, "after")):
-            self.require((references[position] == 0) == (references[position + 1] == 0), at + 32 + 4 * position,
-                         f"norm {first} with a weight or a bias only")
-        vector = (self.d_model, 1, 1)
-        kinds = ("adapterNormWeight", "adapterNormBias", "adapterNormWeight", "adapterNormBias", "scalingVector")
-        for position, (tensor_kind, reference) in enumerate(zip(kinds, references)):
-            self.check_reference(reference, tensors, tensor_kind, vector, at + 32 + 4 * position)
-        return Attachment(ACTIVATIONS[activation], input_rule, skip_rule, bool(flags & 1), width, scaling, epsilon,
-                          down, up, *map(optional, references))
+        self.check_reference(codes, tensors, "codes", (width_out, width_in, 1), at + 52)
+        self.check_reference(scales, tensors, "scales", (width_out, 1, 1), at + 56)
+        return Linear(width_in, width_out, n, rank, blocks_in, blocks_out,
+                      *map(optional, [*references, codes, scales]))
 
     def read_labels(self, at: int, label_bytes: int, end: int) -> tuple[str, ...]:
         labels, position = [], at
@@ -327,18 +341,20 @@ class TaskReader:
             nonlocal linears
             if index is not None:
                 self.require(index <= linears, 0, f"linear {index} is named before linear {linears}")
-                linears = max(linears, index + 1)
-                for field in fields(Linear)[4:]:
-                    mention(getattr(task.linears[index], field.name))
+                if index == linears:
+                    linears += 1
+                    for tensor in task.linears[index].tensors():
+                        mention(tensor)
 
         for slot in task.slots.values():
             mention(slot.norm)
             mention(slot.normBias)
-            if slot.attachment:
-                mention_linear(slot.attachment.down)
-                mention_linear(slot.attachment.up)
-                for field in fields(Attachment)[9:]:
-                    mention(getattr(slot.attachment, field.name))
+            for attachment in slot.attachments:
+                named_linears, named_tensors = attachment.mentions()
+                for linear in named_linears:
+                    mention_linear(linear)
+                for tensor in named_tensors:
+                    mention(tensor)
         if task.head:
             mention_linear(task.head.first)
             mention_linear(task.head.second)
@@ -357,6 +373,10 @@ def verify_task(task: Task, section: np.ndarray, base: int) -> None:
         require(bool(np.isfinite(tensor.values).all()), base + tensor.offset, "a value is not finite")
         if end is not None:
             require_zero(section, end, tensor.offset, "padding between tensors")
-        end = tensor.offset + 4 * tensor.values.size
+        if tensor.kind == "codes":
+            rows = section[tensor.offset:tensor.offset + tensor.bytes].reshape(tensor.shape[0], -1)
+            require(not rows[:, tensor.shape[1]:].any(), base + tensor.offset, "padding behind a row's codes")
+            require(not (rows == 0x80).any(), base + tensor.offset, "code -128")
+        end = tensor.offset + tensor.bytes
     if task.tensors:
         require_zero(section, task.tables_end, task.tensors[0].offset, "padding before the data")

@@ -65,6 +65,51 @@ enum EncoderFiles {
     return builder.sectionBytes()
   }
 
+  /// A task with an attachment of every kind: LoKr, int8 rows, scales, a bias, a gate, a prefix, a prompt.
+  static func everyKindSection(_ config: BackboneConfig) -> [UInt8] {
+    var builder = TaskBuilder(config: config, name: Array("all".utf8), vocabularySize: 5, origin: .peft)
+    func tensor(_ kind: TaskTensorKind, _ rows: Int, _ columns: Int = 1, _ last: Int = 1) -> Int {
+      builder.addTensor(
+        kind, TensorShape(rows, columns, last), (0..<rows * columns * last).map { Float($0 + 1) / 8 })
+    }
+    let attention = builder.layout.slot(.encoder, .selfAttention, layer: 0)
+    let lokr = builder.addLinear(
+      TaskLinear(
+        inWidth: 4, outWidth: config.innerWidth, phmDim: 1, inBlocks: 2, outBlocks: 1, factorRank: 1,
+        rule: tensor(.rule, 1, 2, 1), leftFactor: tensor(.leftFactor, 1, 2, 1),
+        rightFactor: tensor(.rightFactor, 1, 1, config.innerWidth)))
+    builder.attach(
+      .product(TaskProduct(target: .v, linear: lokr, scaling: 0.5, bias: tensor(.bias, config.innerWidth))),
+      slot: attention)
+    builder.attach(
+      .product(TaskProduct(target: .o, inputScale: tensor(.inputScale, config.innerWidth))), slot: attention)
+    builder.attach(
+      .prefix(
+        TaskPrefix(
+          tokenCount: 3, keys: tensor(.prefixKeys, 3, config.innerWidth),
+          values: tensor(.prefixValues, 3, config.innerWidth), queryOffset: 1)), slot: attention)
+    let feedForward = builder.layout.slot(.encoder, .feedForward, layer: 0)
+    let codes = builder.addLinear(
+      TaskLinear(
+        inWidth: 4, outWidth: 2, phmDim: 1, factorRank: 0,
+        codes: builder.addCodes(rows: 2, columns: 4, [1, -2, 3, -4, 127, -127, 0, 5]), scales: tensor(.scales, 2)))
+    builder.attach(
+      .adapter(
+        TaskAdapter(
+          activation: .relu, inputRule: .stream, skipRule: .subLayer, addsStream: true, normsSkip: true,
+          bottleneckWidth: 2, scaling: 2, normEpsilon: 1e-5, down: codes, up: dense(2, 4, &builder),
+          normAfterWeight: tensor(.adapterNormWeight, 4), normAfterBias: tensor(.adapterNormBias, 4),
+          gateWeight: tensor(.gateWeight, 4), gateBias: tensor(.gateBias, 1))), slot: feedForward)
+    builder.attach(
+      .product(TaskProduct(target: .wo, outputScale: tensor(.outputScale, 4))), slot: feedForward)
+    builder.attach(
+      .prompt(
+        TaskPrompt(
+          tokenCount: 2, embeddings: tensor(.prompt, 2, 4), place: .behindFirstToken, stage: .embeddings,
+          firstToken: 0)), slot: builder.layout.encoderStart)
+    return builder.sectionBytes()
+  }
+
   private static func setHead(_ builder: inout TaskBuilder, _ input: HeadInput) {
     let head = TaskHead(
       input: input, output: .exclusiveLabels, first: dense(4, 3, &builder), firstActivation: .tanh,
@@ -81,9 +126,11 @@ enum EncoderFiles {
   }
 
   /// A bundle of a backbone with a head and a task with another.
-  static func bundleBytes(_ config: BackboneConfig) throws -> [UInt8] {
+  static func bundleBytes(
+    _ config: BackboneConfig, section: (BackboneConfig) -> [UInt8] = taskSection
+  ) throws -> [UInt8] {
     let backbone = try NanoFiles.open(NanoFiles.backboneBytes(config, head: headSection(config)))
-    let section = taskSection(backbone.config!)
+    let section = section(backbone.config!)
     let task = try NanoFiles.open(NanoFiles.written { try TaskWriter.write(section, provenance: nil, path: $0) })
     return try NanoFiles.written { try TaskWriter.writeBundle(backbone, tasks: [task.task(at: 0)], path: $0) }
   }

@@ -4,9 +4,14 @@ import Testing
 
 /// Damage of any kind gives a typed error or, where only `verify` looks, an open file: never a trap.
 @Suite struct MutationTests {
-  private static let bundles = Result { [try ExampleFiles.nano(), try EncoderFiles.bundleBytes(EncoderFiles.bert)] }
+  private static let bundles = Result {
+    [
+      try ExampleFiles.nano(), try EncoderFiles.bundleBytes(EncoderFiles.bert),
+      try EncoderFiles.bundleBytes(EncoderFiles.bert, section: EncoderFiles.everyKindSection),
+    ]
+  }
 
-  @Test(arguments: 0..<2) func everyTruncationIsRefused(bundle: Int) throws {
+  @Test(arguments: 0..<3) func everyTruncationIsRefused(bundle: Int) throws {
     let bytes = try Self.bundles.get()[bundle]
     for count in 0..<bytes.count {
       #expect(throws: FormatError.self) { try NanoFiles.open(Array(bytes[..<count])) }
@@ -14,7 +19,7 @@ import Testing
     #expect(throws: FormatError.self) { try NanoFiles.open(bytes + [0]) }
   }
 
-  @Test(arguments: 0..<2) func everyChangedByteIsFoundByOpeningOrVerifying(bundle: Int) throws {
+  @Test(arguments: 0..<3) func everyChangedByteIsFoundByOpeningOrVerifying(bundle: Int) throws {
     let bytes = try Self.bundles.get()[bundle]
     for position in bytes.indices {
       var changed = bytes
@@ -24,7 +29,7 @@ import Testing
   }
 
   /// Behind right checksums the parsers themselves have to hold.
-  @Test(arguments: 0..<2) func signedDamageNeverTraps(bundle: Int) throws {
+  @Test(arguments: 0..<3) func signedDamageNeverTraps(bundle: Int) throws {
     let whole = PatchedFile(try Self.bundles.get()[bundle])
     var random = SplitMix64(state: 1)
     let interesting: [UInt32] = [0, 1, 2, 0x7F, 0xFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF]

@@ -147,7 +147,7 @@ struct TaskAssembly {
     var linear = TaskLinear(inWidth: source.inWidth, outWidth: source.outWidth, phmDim: 1, factorRank: 0)
     switch source.form {
     case .kronecker(let n, let rank, let hasFactorizedRule):
-      linear.phmDim = n
+      (linear.phmDim, linear.inBlocks, linear.outBlocks) = (n, n, n)
       linear.factorRank = rank ?? 0
       if hasFactorizedRule {
         linear.ruleLeft = try addRule(source, "phm_rule_left", .ruleLeft, TensorShape(n, n, 1))
