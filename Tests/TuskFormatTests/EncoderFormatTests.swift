@@ -110,9 +110,6 @@ import Testing
     }
     let bert = EncoderFiles.bert
     var other = bert
-    other.normKind = .rms
-    #expect(throws: FormatError.self, "a RMSNorm has no bias") { try fit(EncoderFiles.taskSection(bert), other) }
-    other = bert
     other.normPlacement = .before
     #expect(throws: FormatError.self, "no norm behind") { try fit(EncoderFiles.taskSection(bert), other) }
     other = bert
@@ -125,6 +122,13 @@ import Testing
     var ended = TaskBuilder(config: bert, name: [65], vocabularySize: 5, origin: .adapters)
     ended.setNorm(ended.addTensor(.taskNorm, TensorShape(4), [1, 1, 1, 1]), slot: ended.layout.encoderEnd)
     #expect(throws: FormatError.self, "no final norm") { try fit(ended.sectionBytes(), bert) }
+    var started = TaskBuilder(config: bert, name: [65], vocabularySize: 5, origin: .adapters)
+    started.setNormBias(
+      started.addTensor(.taskNormBias, TensorShape(4), [1, 1, 1, 1]), slot: started.layout.encoderStart)
+    try fit(started.sectionBytes(), bert)
+    other = bert
+    other.hasEmbeddingNorm = false
+    #expect(throws: FormatError.self, "no norm of the embeddings") { try fit(started.sectionBytes(), other) }
   }
 
   @Test func aBackboneHeadThatIsMoreThanAHeadIsRefused() throws {

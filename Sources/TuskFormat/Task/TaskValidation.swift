@@ -60,8 +60,9 @@ extension TaskSection {
       case slots.decoderEnd: config.normPlacement == .before && config.hasDecoder
       default: true
       }
-    for (offset, tensor) in [(8, slot.normTensor), (12, slot.normBiasTensor)] where tensor != nil && !hasNorm {
-      throw FormatError(.taskOfOtherShape, at: bytes.offset + start + offset, found: UInt64(word(start + offset)))
+    guard hasNorm || (slot.normTensor == nil && slot.normBiasTensor == nil) else {
+      let field = start + (slot.normTensor == nil ? 12 : 8)
+      throw FormatError(.taskOfOtherShape, at: bytes.offset + field, found: UInt64(word(field)))
     }
     for attachment in slot.attachments {
       let record = attachmentsOffset + attachment * TaskAttachment.recordBytes
