@@ -161,6 +161,11 @@ public struct MemoryPlan: Sendable {
     activationBytes = regions.arenaBytes - regions.keyValueCacheBytes
   }
 
+  /// Bytes of the one allocation a session works in, for callers that make it themselves.
+  public var arenaBytes: Int { regions.arenaBytes }
+  /// Where that allocation may begin.
+  public static let alignment = 64
+
   /// Planned bytes of a private category. The mapped ones are properties of the files.
   public func bytes(_ category: MemoryCategory) -> Int {
     switch category {
