@@ -54,11 +54,13 @@ public final class Session {
     let sourceTokens = plan.request.sourceTokens
     RelativeBias.fill(
       workspace.arena.floats(plan.regions.encoderBias), firstDistance: 1 - sourceTokens,
-      distanceCount: 2 * sourceTokens - 1, isBidirectional: true, weights.matrix(.relativeBias, .encoder), config)
+      distanceCount: plan.request.encoderDistances, isBidirectional: true, weights.matrix(.relativeBias, .encoder),
+      config)
     guard config.hasDecoder else { return }
     let targetTokens = plan.request.targetTokens
     RelativeBias.fill(
-      workspace.arena.floats(plan.regions.decoderBias), firstDistance: 1 - targetTokens, distanceCount: targetTokens,
+      workspace.arena.floats(plan.regions.decoderBias), firstDistance: 1 - targetTokens,
+      distanceCount: plan.request.decoderDistances,
       isBidirectional: false, weights.matrix(.relativeBias, .decoder), config)
   }
 
