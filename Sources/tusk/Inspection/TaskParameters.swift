@@ -7,13 +7,20 @@ struct TaskParameters: Encodable {
   var norms = 0
   var rule = 0
   var scaling = 0
+  /// All of the head's layers, whatever they are for.
+  var head = 0
 
-  var total: Int { factors + biases + norms + rule + scaling }
+  var total: Int { factors + biases + norms + rule + scaling + head }
 
   init(_ task: TaskSection) {
+    let headTensors = task.headTensors
     for position in 0..<task.tensorCount {
       let tensor = task.tensor(at: position)
       let count = tensor.shape.elementCount
+      guard !headTensors.contains(position) else {
+        head += count
+        continue
+      }
       switch tensor.kind {
       case .leftFactor, .rightFactor, .full: factors += count
       case .bias: biases += count
