@@ -93,6 +93,21 @@ struct EncoderTests {
     #expect(try header(output).contains("'shape': (2, 32)"))
   }
 
+  @Test(arguments: ["golden/backbones/bert", "golden-encoders/backbones/bert_without_head"])
+  func benchMeasuresEncoding(directory: String) throws {
+    let path = try backbone(directory)
+    func bench(_ isa: String) throws -> [String: Any] {
+      try CommandLineTool.run(
+        ["bench", path, "--source-tokens", "8", "--rounds", "1", "--json"], environment: ["TUSK_ISA": isa]
+      ).object()
+    }
+    let object = try bench("")
+    #expect(try #require(object["encode_tokens_per_second"] as? Double) > 0)
+    #expect(object["decode_tokens_per_second"] == nil && object["target_tokens"] == nil)
+    // All kernels give the same bits.
+    #expect(object["output_hash"] as? String == (try bench("portable")["output_hash"] as? String))
+  }
+
   @Test func whatAnEncoderCannotDoIsRefused() throws {
     let path = try backbone("golden/backbones/bert")
     for (arguments, exitCode) in [
@@ -101,7 +116,7 @@ struct EncoderTests {
       (["run", path, "--input-ids", "2,120"], 65),
       (["run", try backbone("golden-encoders/backbones/bert_without_head"), "--input-ids", "2,3"], 65),
       (["embed", path, "text", "--output", folder.path("x.npy")], 65),
-      (["bench", path, "--source-tokens", "8", "--target-tokens", "2"], 65),
+      (["bench", path, "--source-tokens", "100000"], 65),
     ] as [([String], Int32)] {
       let outcome = try CommandLineTool.run(arguments)
       #expect(outcome.exitCode == exitCode, "\(arguments)")
