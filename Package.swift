@@ -12,12 +12,13 @@ let strict: [SwiftSetting] = [
   .enableExperimentalFeature("Lifetimes"),
 ]
 /// Settings of the modules that also compile as Embedded Swift. There each function has a section of its own, so that the
-/// linker leaves out what nothing calls: measured, 440 KB instead of 760. Such flags bar a package from being a
-/// dependency, which the Embedded mode, one program without a library, never is.
+/// linker leaves out what nothing calls, and is compiled for size: measured, a third less, and the same time, since what
+/// takes time is C. Such flags bar a package from being a dependency, which the Embedded mode, one program without a
+/// library, never is.
 let core: [SwiftSetting] =
   strict
   + (embedded
-    ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-Xfrontend", "-function-sections"])] : [])
+    ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-Osize", "-Xfrontend", "-function-sections"])] : [])
 
 let coreTargets: [Target] = [
   .target(name: "CTuskKernels"),

@@ -3,7 +3,7 @@
 # limit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-limit=480000
+limit=400000
 
 TUSK_EMBEDDED=1 swift build --scratch-path .build-embedded -c release --product tusk-nano
 swift build --product tusk-nano

@@ -53,3 +53,15 @@ require_numpy() {
   PATH="$PWD/.venv-tools/bin:$PATH"
   export PATH
 }
+
+# A python3 with pip first on PATH; in a virtual environment of its own if the present one has none.
+require_pip() {
+  require_python
+  python3 -m pip --version >/dev/null 2>&1 && return
+  if [ ! -x .venv-tools/bin/python3 ]; then
+    python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv
+    python3 -m venv .venv-tools
+  fi
+  PATH="$PWD/.venv-tools/bin:$PATH"
+  export PATH
+}

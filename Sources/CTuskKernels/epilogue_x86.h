@@ -5,6 +5,10 @@
 
 #include <immintrin.h>
 
+/// Tiles of many activations: WIDE_ROWS weight rows are widened together, WIDE_K columns at a time, and meet up to WIDE_M
+/// rows of activations.
+enum { WIDE_ROWS = 4, WIDE_K = 1024, WIDE_M = 64 };
+
 /// `finish` for four neighbours of a row: the same operations in the same order, so the same bits.
 static inline __attribute__((always_inline)) void finish_four(const TuskMatmulI16 *p, size_t m, size_t n,
                                                                __m128i sums) {

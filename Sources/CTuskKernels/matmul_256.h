@@ -1,4 +1,4 @@
-/// The int16 x int8 product in 256-bit registers. The including file, avx2.c or avxvnni.c, has defined ISA(accumulate):
+/// The int16 x int8 product in 256-bit registers. The including file has defined ISA(accumulate):
 /// adds the products of 16 pairs of 16-bit codes, in twos, to 8 int32 lanes without saturation.
 
 #include "epilogue_x86.h"
@@ -63,8 +63,6 @@ INLINE void ISA(four_rows)(const TuskMatmulI16 *p, size_t m, size_t n) {
   }
   finish_four(p, m, n, ISA(sum_four)(sums));
 }
-
-enum { WIDE_ROWS = 4, WIDE_K = 1024, WIDE_M = 64 };
 
 /// Adds the products of MT activation rows and WIDE_ROWS widened weight rows over `count` (a multiple of 32) columns.
 /// sums [MT, WIDE_ROWS].

@@ -5,6 +5,7 @@
 #pragma clang diagnostic ignored "-Wpsabi"  // vectors never cross a call: everything that takes one is inlined
 
 #define ISA(name) name##_portable
+#define FLOATS ISA
 #include "lanes/all.h"
 
 /// sum of a[k] * w[k]: |product| <= 16383 * 127, so int32 holds a block of them and int64 all blocks.

@@ -10,28 +10,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+int tusk_map_descriptor(int descriptor, tusk_mapping *mapping) {
+  *mapping = (tusk_mapping){.base = NULL, .bytes = 0};
+  struct stat status;
+  if (fstat(descriptor, &status) != 0) return errno;
+  if (S_ISDIR(status.st_mode)) return EISDIR;
+  if (!S_ISREG(status.st_mode)) return EINVAL;
+  if (status.st_size == 0) return 0;
+  if ((uint64_t)status.st_size > PTRDIFF_MAX) return EFBIG;
+  void *base = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
+  if (base == MAP_FAILED) return errno;
+  *mapping = (tusk_mapping){.base = base, .bytes = (uint64_t)status.st_size};
+  return 0;
+}
+
 int tusk_map_file(const char *path, tusk_mapping *mapping) {
-  mapping->base = NULL;
-  mapping->bytes = 0;
+  *mapping = (tusk_mapping){.base = NULL, .bytes = 0};
   int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) return errno;
-  struct stat status;
-  int failure = 0;
-  if (fstat(descriptor, &status) != 0) {
-    failure = errno;
-  } else if (S_ISDIR(status.st_mode)) {
-    failure = EISDIR;
-  } else if (!S_ISREG(status.st_mode)) {
-    failure = EINVAL;
-  } else if (status.st_size > 0) {
-    void *base = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
-    if (base == MAP_FAILED) {
-      failure = errno;
-    } else {
-      mapping->base = base;
-      mapping->bytes = (uint64_t)status.st_size;
-    }
-  }
+  int failure = tusk_map_descriptor(descriptor, mapping);
   close(descriptor);
   return failure;
 }

@@ -26,6 +26,8 @@ public struct EngineError: Error, Equatable, Sendable {
     case typeOutOfRange
     case noHead
     case noDecoder
+    case memoryTooSmall
+    case misalignedMemory
   }
 
   /// One sentence about `kind`, to stand in front of the found and the required number.
@@ -45,6 +47,8 @@ public struct EngineError: Error, Equatable, Sendable {
     case .typeOutOfRange: "a token type is not in the table (type, types)"
     case .noHead: "neither the task nor the backbone has a head"
     case .noDecoder: "the backbone is an encoder and generates no text"
+    case .memoryTooSmall: "the memory given is smaller than planned (bytes)"
+    case .misalignedMemory: "the memory given does not begin on a multiple of 64 bytes (bytes behind one)"
     }
   }
 

@@ -23,17 +23,29 @@ public final class Session {
   var position = 0
 
   /// Opens the backbone of `file` with all memory `plan` names.
-  /// - Parameter isaCap: name of the best instruction set that may be used; nil for no cap.
-  /// - Throws: `notABackbone`, `outOfMemory`, `threadsUnavailable`, `taskTooWide` if the backbone's own head has no room.
-  public init(_ file: PackedFile, plan: MemoryPlan, isaCap: UnsafePointer<CChar>? = nil) throws(EngineError) {
+  /// - Parameters:
+  ///   - memory: `plan.arenaBytes` of the caller's to work in, on a multiple of `MemoryPlan.alignment`, whatever they
+  ///     hold; they have to outlive the session, and belong to it until then. nil asks the operating system.
+  ///   - isaCap: name of the best instruction set that may be used; nil for no cap.
+  /// - Throws: `notABackbone`, `outOfMemory`, `threadsUnavailable`, `taskTooWide` if the backbone's own head has no room;
+  ///   of a caller's memory `memoryTooSmall`, `misalignedMemory`.
+  public init(
+    _ file: PackedFile, plan: MemoryPlan, memory: UnsafeMutableRawBufferPointer? = nil,
+    isaCap: UnsafePointer<CChar>? = nil
+  ) throws(EngineError) {
     weights = try BackboneWeights(file)
     self.plan = plan
     config = weights.config
     let kernels = tusk_kernels_select(isaCap, nil).pointee
     isaName = String(cString: kernels.name)
+    let arena: Arena
+    if let memory {
+      arena = try Arena(byteCount: plan.arenaBytes, in: memory)
+    } else {
+      arena = try Arena(byteCount: plan.arenaBytes)
+    }
     workspace = Workspace(
-      config, kernels, try ThreadPool(threadCount: plan.request.threads),
-      try Arena(byteCount: plan.regions.arenaBytes), plan.regions)
+      config, kernels, try ThreadPool(threadCount: plan.request.threads), arena, plan.regions)
     runners = Array(repeating: TaskRunner(task: nil), count: plan.request.batch)
     sourceLengths = Array(repeating: 0, count: plan.request.batch)
     backboneHead = file.head
@@ -42,11 +54,13 @@ public final class Session {
     let sourceTokens = plan.request.sourceTokens
     RelativeBias.fill(
       workspace.arena.floats(plan.regions.encoderBias), firstDistance: 1 - sourceTokens,
-      distanceCount: 2 * sourceTokens - 1, isBidirectional: true, weights.matrix(.relativeBias, .encoder), config)
+      distanceCount: plan.request.encoderDistances, isBidirectional: true, weights.matrix(.relativeBias, .encoder),
+      config)
     guard config.hasDecoder else { return }
     let targetTokens = plan.request.targetTokens
     RelativeBias.fill(
-      workspace.arena.floats(plan.regions.decoderBias), firstDistance: 1 - targetTokens, distanceCount: targetTokens,
+      workspace.arena.floats(plan.regions.decoderBias), firstDistance: 1 - targetTokens,
+      distanceCount: plan.request.decoderDistances,
       isBidirectional: false, weights.matrix(.relativeBias, .decoder), config)
   }
 

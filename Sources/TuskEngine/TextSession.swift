@@ -14,14 +14,17 @@ public final class TextSession {
 
   /// - Parameters:
   ///   - plan: for a batch of one.
-  ///   - isaCap: see `Session`.
+  ///   - memory: see `Session`, as `isaCap`.
   /// - Throws: `noTokenizer` for a backbone that takes ids only, and what `Session` and `Tokenizer` throw.
-  public init(_ file: PackedFile, plan: MemoryPlan, isaCap: UnsafePointer<CChar>? = nil) throws(TextError) {
+  public init(
+    _ file: PackedFile, plan: MemoryPlan, memory: UnsafeMutableRawBufferPointer? = nil,
+    isaCap: UnsafePointer<CChar>? = nil
+  ) throws(TextError) {
     precondition(plan.request.batch == 1, "one text at a time")
     guard let section = file.section(.tokenizer) else { throw .engine(EngineError(.noTokenizer)) }
     do throws(TokenizerError) { tokenizer = try Tokenizer(section) } catch { throw .tokenizer(error) }
     do throws(EngineError) {
-      session = try Session(file, plan: plan, isaCap: isaCap)
+      session = try Session(file, plan: plan, memory: memory, isaCap: isaCap)
     } catch { throw .engine(error) }
   }
 

@@ -21,6 +21,8 @@ public struct FormatError: Error, Equatable, Sendable {
     case cannotOpen = 1
     /// A directory, FIFO, socket or device; `found` is the error number.
     case notRegularFile = 2
+    /// A caller's memory; `found` is the address modulo the required alignment.
+    case misalignedMemory = 3
 
     case truncatedHeader = 10
     case wrongMagic = 11
@@ -67,6 +69,7 @@ extension FormatError {
     switch kind {
     case .cannotOpen: "the file cannot be opened (system error number)"
     case .notRegularFile: "not a regular file (system error number)"
+    case .misalignedMemory: "the memory of a file does not begin on a multiple of 64 bytes (bytes behind one)"
     case .truncatedHeader: "the file ends inside its header (bytes)"
     case .wrongMagic: "not a Tusk file (first eight bytes)"
     case .unsupportedVersion: "the file needs a newer reader (version)"

@@ -10,6 +10,9 @@ private struct Head {
   var queries: [Float], keys: [Float], values: [Float]
   var bias: [Float]?
   var rowIndex: [Int32]?
+  var prefixCount = 0
+  var prefixKeys: [Float] = []
+  var prefixValues: [Float] = []
   /// Rows are `stride` floats apart, as heads of one matrix are.
   var stride: Int
 
@@ -22,11 +25,19 @@ private struct Head {
     values = random.floats(max(keyCount, 1) * stride)
   }
 
-  /// A bias for every distance from -(queries before the end) to keyCount - 1; entry `centre` is distance 0.
+  /// A bias for every distance from -(queries before the end) to the last key; entry `centre` is distance 0.
   mutating func addBias(seed: UInt64) {
     var random = Random(seed)
-    bias = random.floats(firstQueryIndex + queryCount + keyCount + 1)
+    bias = random.floats(firstQueryIndex + queryCount + prefixCount + keyCount + 1)
   }
+
+  mutating func addPrefix(_ count: Int, seed: UInt64) {
+    var random = Random(seed)
+    prefixCount = count
+    prefixKeys = random.floats(count * prefixStride)
+    prefixValues = random.floats(count * prefixStride)
+  }
+  private var prefixStride: Int { dKV + 5 }
   var centre: Int { firstQueryIndex + queryCount }
 
   func run(_ kernels: UnsafePointer<TuskKernels>, queries range: Range<Int>? = nil, keys limit: Int? = nil) -> [Float] {
@@ -34,18 +45,28 @@ private struct Head {
     let out = Stored([Float](repeating: -7, count: range.count * stride))
     let scratch = Stored([Float](repeating: .nan, count: tusk_attention_scratch_floats(dKV)))
     let (q, k, v) = (Stored(queries), Stored(keys), Stored(values))
+    let (pk, pv) = (Stored(prefixKeys), Stored(prefixValues))
     let (distances, rows) = (Stored(bias ?? []), Stored(rowIndex ?? [], filler: 0))
     var head = TuskAttention(
       queries: q.base + range.lowerBound * stride, queryStride: stride, queryCount: range.count, keys: k.base,
       keyStride: stride, values: v.base, valueStride: stride, keyCount: limit ?? keyCount,
-      rowIndex: rowIndex == nil ? nil : UnsafePointer(rows.base), dKV: dKV, scale: scale,
+      rowIndex: rowIndex == nil ? nil : UnsafePointer(rows.base), prefixKeys: prefixCount > 0 ? pk.base : nil,
+      prefixValues: prefixCount > 0 ? pv.base : nil, prefixStride: prefixStride, prefixCount: prefixCount, dKV: dKV,
+      scale: scale,
       relativeBias: bias == nil ? nil : UnsafePointer(distances.base + centre),
       firstQueryIndex: firstQueryIndex + range.lowerBound, causal: causal, out: out.base, outStride: stride)
-    withExtendedLifetime((q, k, v, distances, rows)) { kernels.pointee.attend_f32(&head, scratch.base) }
+    withExtendedLifetime((q, k, v, pk, pv, distances, rows)) { kernels.pointee.attend_f32(&head, scratch.base) }
     return (0..<range.count).flatMap { i in
       for d in dKV..<stride where out.base[i * stride + d] != -7 { Issue.record("wrote behind row \(i)") }
       return (0..<dKV).map { out.base[i * stride + $0] }
     }
+  }
+
+  /// Position t of the formula: a row of the prefix or of the keys.
+  private func at(_ t: Int, _ prefix: [Float], _ rows: [Float], _ d: Int) -> Double {
+    if t < prefixCount { return Double(prefix[t * prefixStride + d]) }
+    let key = t - prefixCount
+    return Double(rows[(rowIndex.map { Int($0[key]) } ?? key) * stride + d])
   }
 
   /// The formula in Double with the whole row of scores.
@@ -53,21 +74,18 @@ private struct Head {
     var out: [Double] = []
     for i in 0..<queryCount {
       let index = firstQueryIndex + i
-      let visible = causal ? min(keyCount, index + 1) : keyCount
-      let scores = (0..<visible).map { j in
+      let visible = prefixCount + (causal ? min(keyCount, index + 1) : keyCount)
+      let scores = (0..<visible).map { t in
         var score = 0.0
-        let row = rowIndex.map { Int($0[j]) } ?? j
-        for d in 0..<dKV { score += Double(queries[i * stride + d]) * Double(keys[row * stride + d]) }
-        return score * Double(scale) + (bias.map { Double($0[centre + j - index]) } ?? 0)
+        for d in 0..<dKV { score += Double(queries[i * stride + d]) * at(t, prefixKeys, keys, d) }
+        return score * Double(scale) + (bias.map { Double($0[centre + t - index]) } ?? 0)
       }
       let largest = scores.max() ?? 0
       let weights = scores.map { exp($0 - largest) }
       let total = weights.reduce(0, +)
       for d in 0..<dKV {
         var sum = 0.0
-        for (j, weight) in weights.enumerated() {
-          sum += weight * Double(values[(rowIndex.map { Int($0[j]) } ?? j) * stride + d])
-        }
+        for (t, weight) in weights.enumerated() { sum += weight * at(t, prefixValues, values, d) }
         out.append(visible == 0 ? 0 : sum / total)
       }
     }
@@ -118,6 +136,46 @@ private struct Head {
         #expect(part == bits(Array(together[3 * dKV..<10 * dKV])))
       }
     }
+  }
+
+  /// The prefix ends before, at and behind the end of a tile of keys, and lies before direct and indirect rows.
+  @Test(arguments: [1, 5, 63, 64, 65, 130])
+  func aPrefixComesBeforeTheKeys(prefixCount: Int) {
+    for (queryCount, keyCount, dKV) in [(1, 0, 8), (1, 1, 64), (1, 90, 20), (7, 90, 16), (70, 66, 9)] {
+      for (causal, isIndirect) in [(false, false), (true, false), (false, true)] {
+        var head = Head(queryCount: queryCount, keyCount: keyCount, dKV: dKV, seed: UInt64(prefixCount))
+        head.causal = causal
+        head.firstQueryIndex = causal ? max(0, keyCount - queryCount) : 2
+        head.addPrefix(prefixCount, seed: 40)
+        head.addBias(seed: 41)
+        if isIndirect { head.rowIndex = (0..<keyCount).map { Int32(keyCount - 1 - $0) } }
+        let exact = head.exact()
+        let reference = bits(head.run(portable))
+        for kernels in everyKernels {
+          let out = head.run(kernels)
+          #expect(worstError(out, exact) < Self.tolerance, "\(nameOf(kernels)) \(queryCount) \(keyCount) \(causal)")
+          #expect(bits(out) == reference)
+          for i in [0, queryCount - 1] {
+            #expect(bits(head.run(kernels, queries: i..<i + 1)) == bits(Array(out[i * dKV..<(i + 1) * dKV])))
+          }
+        }
+      }
+    }
+  }
+
+  /// Rows of the prefix are keys like others: without a bias it does not matter on which side of the border they lie.
+  @Test func aPrefixEqualsKeysThatComeFirst() {
+    var head = Head(queryCount: 5, keyCount: 100, dKV: 16, seed: 50)
+    head.addPrefix(30, seed: 51)
+    var joined = head
+    joined.prefixCount = 0
+    joined.keyCount = 130
+    func rows(_ prefix: [Float], _ rest: [Float]) -> [Float] {
+      (0..<30).flatMap { t in (0..<joined.stride).map { $0 < 16 ? prefix[t * 21 + $0] : 0 } } + rest
+    }
+    joined.keys = rows(head.prefixKeys, head.keys)
+    joined.values = rows(head.prefixValues, head.values)
+    for kernels in everyKernels { #expect(bits(head.run(kernels)) == bits(joined.run(kernels))) }
   }
 
   @Test func rowsMayBeIndirect() {

@@ -44,7 +44,7 @@ struct InspectTests {
     #expect(tasks[0]["parameters"] as? Int == 42)
     #expect(
       tasks[0]["parameters_by_kind"] as? [String: Int]
-        == ["factors": 32, "biases": 10, "norms": 0, "rule": 0, "scaling": 0, "prompts": 0])
+        == ["factors": 32, "biases": 10, "norms": 0, "rule": 0, "scaling": 0, "prompts": 0, "head": 0])
     let percent = try #require(tasks[0]["percent_of_backbone"] as? Double)
     #expect(abs(percent - 3) < 1e-9)
     let text = try CommandLineTool.run("inspect", task, "--backbone", backbone).text

@@ -9,10 +9,11 @@
 
 /// One head of attention over a tile of queries:
 ///
-///     out[i] = sum_j softmax_j(scale * q[i].k[j] + relativeBias[j - (firstQueryIndex + i)]) v[j]
+///     out[i] = sum_t softmax_t(scale * q[i].k[t] + relativeBias[t - (firstQueryIndex + i)]) v[t]
 ///
-/// j runs over the keys that exist, with `causal` only over j <= firstQueryIndex + i. The softmax is online over tiles
-/// of keys (running maximum and sum), so memory does not depend on keyCount. The result of a query depends on that
+/// Position t runs over a prefix of P rows (0 ..< P, of a task) and the keys behind it (key j at t = P + j), with `causal`
+/// only over the prefix and j <= firstQueryIndex + i. The softmax is online over tiles of keys (running maximum and sum),
+/// so memory does not depend on their number. The result of a query depends on that
 /// query and its keys only: not on the tile it came in, not on the ISA. Keys and values must be finite; a query without
 /// keys gives zeros.
 typedef struct {
@@ -28,10 +29,15 @@ typedef struct {
   size_t valueStride;
   size_t keyCount;
   const int32_t *_Nullable rowIndex;
+  /// [P, dKV] each, read in place; without a prefix NULL and 0.
+  const float *_Nullable prefixKeys;
+  const float *_Nullable prefixValues;
+  size_t prefixStride;
+  size_t prefixCount;
   size_t dKV;
   float scale;
-  /// Centre of a table by distance: valid from index -(firstQueryIndex + queryCount - 1) to keyCount - 1 -
-  /// firstQueryIndex (to 0 with `causal`). NULL: no bias.
+  /// Centre of a table by distance: valid from index -(firstQueryIndex + queryCount - 1) to P + keyCount - 1 -
+  /// firstQueryIndex (to P with `causal`). NULL: no bias.
   const float *_Nullable relativeBias;
   size_t firstQueryIndex;
   bool causal;

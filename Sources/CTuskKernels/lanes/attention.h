@@ -2,8 +2,20 @@
 #include "lanes.h"
 #include "math.h"
 
-INLINE size_t ISA(key_row)(const TuskAttention *a, size_t key) {
+INLINE size_t ISA(row_of)(const TuskAttention *a, size_t key) {
   return a->rowIndex ? (size_t)a->rowIndex[key] : key;
+}
+
+/// The row of position t: of the prefix, then of the keys.
+INLINE const float *ISA(key_at)(const TuskAttention *a, size_t t) {
+  if (t < a->prefixCount) return a->prefixKeys + t * a->prefixStride;
+  return a->keys + ISA(row_of)(a, t - a->prefixCount) * a->keyStride;
+}
+
+/// Values of positions first ..< first + count that belong to the prefix.
+INLINE size_t ISA(prefix_part)(const TuskAttention *a, size_t first, size_t count) {
+  if (first >= a->prefixCount) return 0;
+  return a->prefixCount - first < count ? a->prefixCount - first : count;
 }
 
 /// Eight rows of eight floats to eight columns, in registers.
@@ -27,14 +39,14 @@ INLINE void ISA(transpose_8x8)(const float *const rows[8], size_t d, float *out,
   }
 }
 
-/// Keys first ..< first + count as columns: out [dKV, KEY_TILE]. Columns behind count up to a multiple of 8 repeat the
+/// Keys at positions first ..< first + count as columns: out [dKV, KEY_TILE]. Columns behind count up to a multiple of 8 repeat the
 /// last key; their scores are masked.
 static void ISA(transpose_keys)(const TuskAttention *a, size_t first, size_t count, float *out) {
   for (size_t group = 0; group < count; group += 8) {
     const float *rows[8];
     for (size_t i = 0; i < 8; i++) {
       size_t key = group + i < count ? group + i : count - 1;
-      rows[i] = a->keys + ISA(key_row)(a, first + key) * a->keyStride;
+      rows[i] = ISA(key_at)(a, first + key);
     }
     size_t d = 0;
     for (; d + 8 <= a->dKV; d += 8) ISA(transpose_8x8)(rows, d, out + d * KEY_TILE + group, KEY_TILE);
@@ -96,6 +108,15 @@ static float ISA(soften)(const TuskAttention *a, size_t queryIndex, size_t first
   return factor;
 }
 
+/// sums += weight_j v for one row of values, CT * 8 columns, QT queries.
+INLINE void ISA(add_value)(f32x8 sums[QUERY_GROUP][8], const float *v, const float *weights, size_t j, const int QT,
+                           const int CT) {
+  for (int c = 0; c < CT; c++) {
+    f32x8 lanes = load(v + c * 8);
+    for (int i = 0; i < QT; i++) sums[i][c] += splat(weights[i * KEY_TILE + j]) * lanes;
+  }
+}
+
 /// out = out * factor + sum_j weight_j v_j for QT queries and CT * 8 columns from column d on: keys in order, whatever
 /// the tile.
 INLINE void ISA(value_tile)(const TuskAttention *a, size_t query, size_t firstKey, size_t count, const float *weights,
@@ -105,12 +126,13 @@ INLINE void ISA(value_tile)(const TuskAttention *a, size_t query, size_t firstKe
     const float *out = a->out + (query + (size_t)i) * a->outStride + d;
     for (int c = 0; c < CT; c++) sums[i][c] = load(out + c * 8) * factors[i];
   }
-  for (size_t j = 0; j < count; j++) {
-    const float *v = a->values + ISA(key_row)(a, firstKey + j) * a->valueStride + d;
-    for (int c = 0; c < CT; c++) {
-      f32x8 lanes = load(v + c * 8);
-      for (int i = 0; i < QT; i++) sums[i][c] += splat(weights[i * KEY_TILE + j]) * lanes;
-    }
+  size_t j = 0, prefix = ISA(prefix_part)(a, firstKey, count);
+  for (; j < prefix; j++) {
+    ISA(add_value)(sums, a->prefixValues + (firstKey + j) * a->prefixStride + d, weights, j, QT, CT);
+  }
+  for (; j < count; j++) {
+    size_t row = ISA(row_of)(a, firstKey + j - a->prefixCount);
+    ISA(add_value)(sums, a->values + row * a->valueStride + d, weights, j, QT, CT);
   }
   for (int i = 0; i < QT; i++) {
     float *out = a->out + (query + (size_t)i) * a->outStride + d;
@@ -125,8 +147,13 @@ static void ISA(value_tail)(const TuskAttention *a, size_t query, size_t firstKe
     float *out = a->out + (query + i) * a->outStride;
     for (size_t column = d; column < a->dKV; column++) {
       float sum = out[column] * factors[i];
-      for (size_t j = 0; j < count; j++) {
-        sum += weights[i * KEY_TILE + j] * a->values[ISA(key_row)(a, firstKey + j) * a->valueStride + column];
+      size_t j = 0, prefix = ISA(prefix_part)(a, firstKey, count);
+      for (; j < prefix; j++) {
+        sum += weights[i * KEY_TILE + j] * a->prefixValues[(firstKey + j) * a->prefixStride + column];
+      }
+      for (; j < count; j++) {
+        size_t row = ISA(row_of)(a, firstKey + j - a->prefixCount);
+        sum += weights[i * KEY_TILE + j] * a->values[row * a->valueStride + column];
       }
       out[column] = sum;
     }
@@ -148,7 +175,10 @@ INLINE void ISA(attend_group)(const TuskAttention *a, size_t query, size_t first
   for (int i = 0; i < QT; i++) {
     size_t index = a->firstQueryIndex + query + (size_t)i;
     size_t visible = count;
-    if (a->causal) visible = index < firstKey ? 0 : (index - firstKey + 1 < count ? index - firstKey + 1 : count);
+    if (a->causal) {
+      size_t end = a->prefixCount + index + 1;
+      visible = end < firstKey ? 0 : (end - firstKey < count ? end - firstKey : count);
+    }
     float *w = weights + i * KEY_TILE;
     factors[i] = 1;
     if (visible > 0) factors[i] = ISA(soften)(a, index, firstKey, visible, w, &maxima[i], &sums[i]);
@@ -178,6 +208,7 @@ static void ISA(attend_f32)(const TuskAttention *a, float *scratch) {
     }
     size_t keyEnd = a->keyCount;
     if (a->causal && a->firstQueryIndex + block + queries < keyEnd) keyEnd = a->firstQueryIndex + block + queries;
+    keyEnd += a->prefixCount;
     for (size_t firstKey = 0; firstKey < keyEnd; firstKey += KEY_TILE) {
       size_t count = keyEnd - firstKey < KEY_TILE ? keyEnd - firstKey : KEY_TILE;
       ISA(transpose_keys)(a, firstKey, count, keys);

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /// The float kernels are written once, in vectors of 8 lanes that the compiler maps to whatever registers the target
-/// has (two SSE or NEON registers, one AVX register). The files in this folder are included once per ISA, by
-/// portable.c, avx2.c, ...; each defines ISA(name) and the target attribute before. 8 lanes everywhere and no
+/// has (two SSE or NEON registers, one AVX register). The files in this folder are included by portable.c
+/// and, for avx2, by x86.c; each defines ISA(name) and the target attribute before. 8 lanes everywhere and no
 /// contraction into fused multiply-adds (FP_CONTRACT OFF in those files) make the results the same bits on every ISA.
 /// No C library header is included anywhere, so that freestanding targets compile; its memory functions go by their
 /// builtin names.

@@ -16,7 +16,10 @@ typedef struct {
 /// anything else that is not a regular file (a FIFO is never opened for reading, so it cannot block).
 int tusk_map_file(const char *path, tusk_mapping *mapping);
 
-/// Unmaps what `tusk_map_file` mapped.
+/// The same for an open file. The descriptor stays the caller's, who may close it at once.
+int tusk_map_descriptor(int descriptor, tusk_mapping *mapping);
+
+/// Unmaps what was mapped.
 void tusk_unmap_file(tusk_mapping mapping);
 
 /// Why a write or rename failed.

@@ -18,6 +18,12 @@ struct AttentionHeads {
   var bias: UnsafePointer<Float>?
   var biasStride = 0
   var firstQueryIndex = 0
+  /// A task's rows in front of the keys, [P, H K] each, `prefixStride` floats apart; nil and 0 without. Distances of the
+  /// bias count them: key j is at position P + j, query m at position firstQueryIndex + m.
+  var prefixKeys: UnsafePointer<Float>?
+  var prefixValues: UnsafePointer<Float>?
+  var prefixStride = 0
+  var prefixCount = 0
 
   /// Queries of one piece of work.
   static let queryTile = 16
@@ -49,7 +55,9 @@ private struct AttentionJob {
       queries: heads.queries + offset, queryStride: config.innerWidth,
       queryCount: min(AttentionHeads.queryTile, heads.queryCount - first), keys: heads.keys + head * config.dKV,
       keyStride: heads.rowStride, values: heads.values + head * config.dKV, valueStride: heads.rowStride,
-      keyCount: heads.keyCount, rowIndex: heads.rowIndex, dKV: config.dKV, scale: config.attentionScale,
+      keyCount: heads.keyCount, rowIndex: heads.rowIndex, prefixKeys: heads.prefixKeys.map { $0 + head * config.dKV },
+      prefixValues: heads.prefixValues.map { $0 + head * config.dKV }, prefixStride: heads.prefixStride,
+      prefixCount: heads.prefixCount, dKV: config.dKV, scale: config.attentionScale,
       relativeBias: heads.bias.map { $0 + head * heads.biasStride }, firstQueryIndex: heads.firstQueryIndex + first,
       causal: false, out: heads.context + offset, outStride: config.innerWidth)
     workspace.kernels.attend_f32(&attention, workspace.workerScratch(worker))

@@ -62,7 +62,7 @@ extension Session {
     workspace.multiply(
       input, weights.matrix(.selfAttentionV, .decoder, layer: layer), values + position * rows * inner, yStride: inner)
     let targetTokens = plan.request.targetTokens
-    // Distance 0 is the last column of the table.
+    // Distance 0; the columns behind it are met by keys behind a prefix.
     let bias = workspace.arena.floats(plan.regions.decoderBias) + (targetTokens - 1)
     for row in 0..<rows {
       // With a history of cache rows, key t lies at row t R + cacheRows[t]; those products are formed by the search.
@@ -72,7 +72,7 @@ extension Session {
           queries: workspace.queries + row * inner, context: workspace.context + row * inner, queryCount: 1,
           keys: keys + own, values: values + own, keyCount: position + 1,
           rowStride: cacheRows == nil ? rows * inner : inner, rowIndex: cacheRows.map { $0 + row * targetTokens },
-          bias: bias, biasStride: targetTokens, firstQueryIndex: position))
+          bias: bias, biasStride: plan.request.decoderDistances, firstQueryIndex: position))
     }
     let context = workspace.setInput(workspace.context, rows: rows, columns: inner)
     workspace.multiply(

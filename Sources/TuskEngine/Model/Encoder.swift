@@ -60,7 +60,7 @@ extension Session {
         input, weights.matrix(.selfAttentionV, .encoder, layer: layer), values + tile.lowerBound * inner,
         yStride: inner)
     }
-    let biasStride = 2 * plan.request.sourceTokens - 1
+    let biasStride = plan.request.encoderDistances
     let bias =
       config.positionScheme == .relativeBias
       ? workspace.arena.floats(plan.regions.encoderBias) + (plan.request.sourceTokens - 1) : nil

@@ -7,7 +7,8 @@ public enum RelativeBias {
   /// The bucket of a key at distance `distance = key index - query index`.
   ///
   /// Half of the buckets (of each direction, if `isBidirectional`) are for single distances, the rest grow
-  /// logarithmically up to `maxDistance`; in float32, as the models were trained.
+  /// logarithmically up to `maxDistance`; in float32, as the models were trained. Unless `isBidirectional`, a distance > 0,
+  /// which only keys behind a prefix have, counts as 0.
   public static func bucket(
     distance: Int, isBidirectional: Bool, bucketCount: Int, maxDistance: Int
   ) -> Int {

@@ -1,9 +1,10 @@
 import CTuskSystem
 import TuskFormat
 
-/// All memory of a session: one allocation, made once.
+/// All memory of a session: one allocation, made once, or the caller's.
 final class Arena {
   private let base: UnsafeMutableRawPointer
+  private let isOwned: Bool
   let byteCount: Int
 
   /// Pages are touched only as they are used, so an arena costs what a run needs of it.
@@ -12,9 +13,25 @@ final class Arena {
     guard let base = tusk_reserve_memory(byteCount) else { throw EngineError(.outOfMemory, required: byteCount) }
     self.base = base
     self.byteCount = byteCount
+    isOwned = true
   }
 
-  deinit { tusk_release_memory(base, byteCount) }
+  /// The first `byteCount` bytes of `memory`, whatever they hold.
+  /// - Throws: `memoryTooSmall`, `misalignedMemory`.
+  init(byteCount: Int, in memory: UnsafeMutableRawBufferPointer) throws(EngineError) {
+    guard memory.count >= byteCount, let base = memory.baseAddress else {
+      throw EngineError(.memoryTooSmall, found: memory.count, required: byteCount)
+    }
+    let rest = Int(UInt(bitPattern: base) % UInt(MemoryPlan.alignment))
+    guard rest == 0 else { throw EngineError(.misalignedMemory, found: rest) }
+    self.base = base
+    self.byteCount = byteCount
+    isOwned = false
+  }
+
+  deinit {
+    if isOwned { tusk_release_memory(base, byteCount) }
+  }
 
   func floats(_ region: Region) -> UnsafeMutablePointer<Float> { pointer(region, to: Float.self) }
 

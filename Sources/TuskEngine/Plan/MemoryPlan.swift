@@ -12,6 +12,8 @@ public struct PlanRequest: Sendable {
   /// Hypotheses per source.
   public var beams: Int
   public var threads: Int
+  /// Rows that the longest prefix of a task puts before the keys of an attention, P.
+  public var prefixTokens: Int
   /// Upper bound on private memory; nil leaves the planner free.
   public var budgetBytes: Int?
   /// Widest adapter that can be mounted, W.
@@ -34,6 +36,7 @@ public struct PlanRequest: Sendable {
     bottleneckWidth = 128
     linearScratchFloats = 4096
     headWidth = 1024
+    prefixTokens = 0
   }
 
   /// Makes room for mounting `task`, or for the backbone's own head. Tasks of usual size need no call: 128 wide, 2 N N R
@@ -44,6 +47,11 @@ public struct PlanRequest: Sendable {
     linearScratchFloats = max(linearScratchFloats, needs.linearScratchFloats)
     headWidth = max(headWidth, needs.headWidth)
   }
+
+  /// Distances between keys and queries: from the first key and the last query to the last key and the first query. Those
+  /// of a prefix come first, so that they lengthen the side of keys behind the query.
+  var encoderDistances: Int { 2 * sourceTokens - 1 + prefixTokens }
+  var decoderDistances: Int { targetTokens + prefixTokens }
 
   func hasRoom(for task: TaskSection) -> Bool {
     let needs = AdapterNeeds(of: task)
@@ -162,6 +170,11 @@ public struct MemoryPlan: Sendable {
     keyValueCacheBytes = regions.keyValueCacheBytes
     activationBytes = regions.arenaBytes - regions.keyValueCacheBytes
   }
+
+  /// Bytes of the one allocation a session works in, for callers that make it themselves.
+  public var arenaBytes: Int { regions.arenaBytes }
+  /// Where that allocation may begin.
+  public static let alignment = 64
 
   /// Planned bytes of a private category. The mapped ones are properties of the files.
   public func bytes(_ category: MemoryCategory) -> Int {

@@ -7,15 +7,15 @@ struct Region: Sendable {
   let byteCount: Int
 }
 
-/// The arena's map. S source, T target positions, D dModel, F dFF, H heads, K dKV, V vocabulary, L decoder blocks,
-/// M rows that pass a sub-layer together, R decoder rows = batch x beams. Row-major, float32 unless said.
+/// The arena's map. S source, T target positions, P prefix, D dModel, F dFF, H heads, K dKV, V vocabulary, L decoder
+/// blocks, M rows that pass a sub-layer together, R decoder rows = batch x beams. Row-major, float32 unless said.
 struct Regions: Sendable {
   // Kept from encoding to the end of decoding.
   /// Cross-attention keys and values: [batch, L, 2, S, H K].
   let crossKeyValues: Region
   /// Residual stream of the encoder, at the end its output: [S, D].
   let source: Region
-  /// Relative bias by distance: encoder [H, 2 S - 1], decoder [H, T].
+  /// Relative bias by distance: encoder [H, 2 S - 1 + P] from 1 - S on, decoder [H, T + P] from 1 - T on.
   let encoderBias: Region
   let decoderBias: Region
 
@@ -71,8 +71,8 @@ struct Regions: Sendable {
 
     source = map.floats(request.sourceTokens, config.dModel)
     encoderBias = map.floats(
-      config.positionScheme == .relativeBias ? config.headCount : 0, 2 * request.sourceTokens - 1)
-    decoderBias = map.floats(config.headCount, targetTokens)
+      config.positionScheme == .relativeBias ? config.headCount : 0, request.encoderDistances)
+    decoderBias = map.floats(config.headCount, config.hasDecoder ? request.decoderDistances : 0)
     normed = map.floats(tile, config.dModel)
     subLayer = map.floats(tile, config.dModel)
     queries = map.floats(tile, inner)

@@ -1,20 +1,35 @@
 import CTuskSystem
 
 /// The owner of a read-only mapping: the file is mapped once, shared with every process that maps it, and unmapped
-/// when the last view is gone.
+/// when the last view is gone. Or a caller's memory that holds a file, which is read in place and never freed.
 public final class Mapping: Sendable {
   /// The only stored pointers of the format layer; every view goes through bounds that `MappedBytes` checked.
   private nonisolated(unsafe) let base: UnsafeRawPointer?
   public let count: Int
   private let ownership: Ownership
 
-  private enum Ownership { case mapped, copied }
+  private enum Ownership { case mapped, copied, borrowed }
+
+  /// Where a file may begin in memory: what kernels require of the rows that formats align in it.
+  public static let alignment = 64
 
   /// Maps the regular file at `path` (a null-terminated UTF-8 path).
   /// - Throws: `FormatError.Kind.cannotOpen` (with the errno value as `found`) or `.notRegularFile`.
-  public init(path: UnsafePointer<CChar>) throws(FormatError) {
+  public convenience init(path: UnsafePointer<CChar>) throws(FormatError) {
     var mapping = tusk_mapping()
     let failure = tusk_map_file(path, &mapping)
+    try self.init(mapping, failure)
+  }
+
+  /// Maps the regular file that `descriptor` is open on; the descriptor stays the caller's, who may close it at once.
+  /// - Throws: as `init(path:)`.
+  public convenience init(descriptor: Int32) throws(FormatError) {
+    var mapping = tusk_mapping()
+    let failure = tusk_map_descriptor(descriptor, &mapping)
+    try self.init(mapping, failure)
+  }
+
+  private init(_ mapping: tusk_mapping, _ failure: Int32) throws(FormatError) {
     guard failure == 0 else {
       let irregular = failure == EISDIR || failure == EINVAL
       throw FormatError(irregular ? .notRegularFile : .cannotOpen, at: 0, found: UInt64(failure))
@@ -22,6 +37,17 @@ public final class Mapping: Sendable {
     base = mapping.base
     count = Int(mapping.bytes)
     ownership = .mapped
+  }
+
+  /// A file that lies in the caller's memory, which is neither copied nor freed: it has to outlive this object and
+  /// everything opened from it, unchanged.
+  /// - Throws: `misalignedMemory` unless it begins on a multiple of `alignment`.
+  public init(borrowing bytes: UnsafeRawBufferPointer) throws(FormatError) {
+    let rest = UInt(bitPattern: bytes.baseAddress) % UInt(Self.alignment)
+    guard rest == 0 else { throw FormatError(.misalignedMemory, at: 0, found: UInt64(rest)) }
+    base = bytes.baseAddress
+    count = bytes.count
+    ownership = .borrowed
   }
 
   /// A copy of `bytes` that behaves like a mapped file; 64-byte aligned as a mapping is.
@@ -39,6 +65,7 @@ public final class Mapping: Sendable {
     switch ownership {
     case .mapped: tusk_unmap_file(tusk_mapping(base: base, bytes: UInt64(count)))
     case .copied: base?.deallocate()
+    case .borrowed: break
     }
   }
 

@@ -10,22 +10,23 @@ struct BenchRun {
   private let sourceIds: [Int32]
   private let targetIds: [Int32]
 
-  init(_ model: Model, _ session: Session) {
+  /// - Parameter vocabularySize: of the smallest task that will be mounted.
+  init(_ model: Model, _ session: Session, vocabularySize: Int) {
     self.model = model
     self.session = session
-    let size = session.vocabularySize()
-    sourceIds = (0..<session.plan.request.sourceTokens).map { Int32(($0 * 37 + 11) % size) }
-    targetIds = (0..<session.plan.request.targetTokens).map { Int32(($0 * 53 + 7) % size) }
+    sourceIds = (0..<session.plan.request.sourceTokens).map { Int32(($0 * 37 + 11) % vocabularySize) }
+    targetIds = (0..<session.plan.request.targetTokens).map { Int32(($0 * 53 + 7) % vocabularySize) }
   }
 
-  /// Seconds to encode every source of the batch.
+  /// Seconds to encode every source of the batch, the head of an encoder included.
   func encode() throws(Failure) -> Double {
     let start = tusk_monotonic_nanoseconds()
-    for source in 0..<session.plan.request.batch {
-      do throws(EngineError) {
+    do throws(EngineError) {
+      for source in 0..<session.plan.request.batch {
         try sourceIds.withUnsafeBufferPointer { ids throws(EngineError) in try session.encode(ids, source: source) }
-      } catch { throw Failure(error, path: model.path) }
-    }
+        if session.headSection(source: source) != nil { _ = try session.headOutput(source: source) }
+      }
+    } catch { throw Failure(error, path: model.path) }
     return secondsSince(start)
   }
 
@@ -53,12 +54,24 @@ struct BenchRun {
     return secondsSince(start) / Double(2 * pairs)
   }
 
-  /// FNV-1a, 64 bits, of the last logits of every row: equal if and only if the arithmetic was, but for accidents.
-  var logitsHash: UInt64 {
+  /// FNV-1a, 64 bits, of the last output: the logits of every row, what the head of an encoder made of the last source,
+  /// or without a head the encoder's output. Equal if and only if the arithmetic was, but for accidents.
+  func outputHash() throws(Failure) -> UInt64 {
     var hash: UInt64 = 14_695_981_039_346_656_037
-    for row in 0..<session.rowCount {
-      let logits = UnsafeBufferPointer(start: session.logits(row: row), count: session.vocabularySize())
-      for byte in UnsafeRawBufferPointer(logits) { hash = (hash ^ UInt64(byte)) &* 1_099_511_628_211 }
+    func combine(_ values: UnsafeBufferPointer<Float>) {
+      for byte in UnsafeRawBufferPointer(values) { hash = (hash ^ UInt64(byte)) &* 1_099_511_628_211 }
+    }
+    let lastSource = session.plan.request.batch - 1
+    if model.config.hasDecoder {
+      for row in 0..<session.rowCount {
+        combine(UnsafeBufferPointer(start: session.logits(row: row), count: session.vocabularySize()))
+      }
+    } else if session.headSection(source: lastSource) != nil {
+      do throws(EngineError) { combine(try session.headOutput(source: lastSource)) } catch {
+        throw Failure(error, path: model.path)
+      }
+    } else {
+      combine(UnsafeBufferPointer(start: session.encoderOutput, count: sourceIds.count * model.config.dModel))
     }
     return hash
   }
@@ -68,30 +81,24 @@ extension BackboneConfig {
   /// Bytes of weights that one decoding step reads, whatever the batch: the decoder without the keys and values of
   /// cross-attention, which are computed once per source, and the head.
   var weightBytesPerStep: Int {
+    bytes { spec in
+      let isHead = spec.role == .head || (spec.role == .embedding && hasTiedHead)
+      return isHead || (spec.stack == .decoder && !spec.isPerSource)
+    }
+  }
+
+  /// Bytes of weights that every tile of a source reads on its way through the encoder and into cross-attention.
+  var weightBytesPerTile: Int { bytes { $0.stack == .encoder || $0.isPerSource } }
+
+  private func bytes(where isRead: (TensorSpec) -> Bool) -> Int {
     (0..<tensorCount).reduce(0) { sum, position in
       let spec = tensorSpec(at: position)
-      let isHead = spec.role == .head || (spec.role == .embedding && hasTiedHead)
-      let isRead = spec.stack == .decoder && spec.role != .crossAttentionK && spec.role != .crossAttentionV
-      return isHead || isRead ? sum + spec.dataByteCount + spec.scalesByteCount : sum
+      return isRead(spec) ? sum + spec.dataByteCount + spec.scalesByteCount : sum
     }
   }
 }
 
-/// What `bench` prints: the JSON object of `formats/json.md`.
-struct BenchReport: Encodable {
-  let isa: String
-  let sourceTokens, targetTokens, batch, threads, rounds: Int
-  let loadMs: Double
-  let encodeTokensPerSecond, encodeTokensPerSecondBest: Double
-  let decodeTokensPerSecond, decodeTokensPerSecondBest: Double
-  let weightBytesPerStep: Int
-  /// Weight bytes per second of the median decode.
-  let decodeGbPerSecond: Double
-  let machineReadGbPerSecond: Double
-  /// Of the machine's read bandwidth; nil where that could not be measured.
-  let shareOfReadBandwidth: Double?
-  /// Nil without a task.
-  let taskSwitchMicroseconds: Double?
-  let logitsHash: String
-  let planned: FootprintReport.Planned
+extension TensorSpec {
+  /// Whether it is applied to the encoder's output: the keys and values of cross-attention.
+  fileprivate var isPerSource: Bool { role == .crossAttentionK || role == .crossAttentionV }
 }

@@ -15,6 +15,9 @@ struct BenchCommand: ParsableCommand {
       read every weight of the decoder once, so the share of the machine's read bandwidth, measured in the same run, \
       says how much is left to gain. The hash of the last logits tells whether two runs computed the same.
 
+      An encoder only encodes, its head included; S above a few tokens, that is bound by arithmetic rather than by \
+      memory. The hash is then that of the head's output.
+
         tusk bench t5.tusk --target-tokens 64 --threads 2
         TUSK_ISA=portable tusk bench t5.tusk --target-tokens 8 --json
       """)
@@ -24,7 +27,7 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "Length of each source, S.")
   var sourceTokens = 128
 
-  @Option(help: "Tokens to decode, T.")
+  @Option(help: "Tokens to decode, T; an encoder decodes none.")
   var targetTokens = 32
 
   @Option(help: "Sources that are decoded together.")
@@ -48,27 +51,30 @@ struct BenchCommand: ParsableCommand {
   func run() throws {
     let start = tusk_monotonic_nanoseconds()
     let model = try model.open()
-    guard model.config.hasDecoder else {
+    if let limit = model.config.maxSourceTokens, sourceTokens > limit {
       throw Failure(
-        Failure.badData, "\(model.path.printable): an encoder, which decodes nothing; encoders are not measured yet")
+        Failure.badData,
+        "\(model.path.printable): more tokens than the backbone has positions (found \(sourceTokens), required at most "
+          + "\(limit)); see --source-tokens")
     }
     let plan = try model.plan(
       PlanRequest(
-        sourceTokens: sourceTokens, targetTokens: targetTokens, batch: batch, threads: self.model.threadCount,
+        sourceTokens: sourceTokens, targetTokens: model.config.hasDecoder ? targetTokens : 1, batch: batch,
+        threads: self.model.threadCount,
         budgetBytes: self.model.memoryBudget?.bytes))
     let session = try model.session(plan)
     let loadSeconds = secondsSince(start)
 
-    let run = BenchRun(model, session)
+    let run = BenchRun(model, session, vocabularySize: session.vocabularySize())
     var encodes: [Double] = []
     var decodes: [Double] = []
     for round in 0...rounds {
-      let (encode, decode) = (try run.encode(), run.decode())
+      let encode = try run.encode()
+      let decode = model.config.hasDecoder ? run.decode() : nil
       // The first round reads the file into memory.
-      if round > 0 {
-        encodes.append(encode)
-        decodes.append(decode)
-      }
+      guard round > 0 else { continue }
+      encodes.append(encode)
+      if let decode { decodes.append(decode) }
     }
     let report = try report(model, session, run, loadSeconds: loadSeconds, encodes.sorted(), decodes.sorted())
     if json {
@@ -78,50 +84,39 @@ struct BenchCommand: ParsableCommand {
     }
   }
 
+  /// - Parameter decodes: empty for an encoder.
   private func report(
     _ model: Model, _ session: Session, _ run: BenchRun, loadSeconds: Double, _ encodes: [Double], _ decodes: [Double]
   ) throws(Failure) -> BenchReport {
+    let plan = session.plan
     let kernels = tusk_kernels_select(tusk_isa_from_environment(), nil)
-    let machine = ReadBandwidth.measure(kernels: kernels, threads: session.plan.request.threads)
-    let weightBytes = model.config.weightBytesPerStep
-    let achieved = Double(weightBytes * targetTokens) / decodes.median
+    let machine = ReadBandwidth.measure(kernels: kernels, threads: plan.request.threads)
+    let tiles = (sourceTokens + plan.tileTokens - 1) / plan.tileTokens
+    let bytesPerSource = model.config.weightBytesPerTile * tiles
+    let encoding = Double(batch * bytesPerSource) / encodes.median
+    let decode = decodes.isEmpty ? nil : decodeReport(model.config, decodes)
     return BenchReport(
-      isa: session.isaName, sourceTokens: sourceTokens, targetTokens: targetTokens, batch: batch,
-      threads: session.plan.request.threads, rounds: rounds, loadMs: loadSeconds * 1000,
-      encodeTokensPerSecond: Double(batch * sourceTokens) / encodes.median,
+      isa: session.isaName, sourceTokens: sourceTokens, batch: batch, threads: plan.request.threads, rounds: rounds,
+      loadMs: loadSeconds * 1000, encodeTokensPerSecond: Double(batch * sourceTokens) / encodes.median,
       encodeTokensPerSecondBest: Double(batch * sourceTokens) / encodes[0],
-      decodeTokensPerSecond: Double(batch * targetTokens) / decodes.median,
-      decodeTokensPerSecondBest: Double(batch * targetTokens) / decodes[0], weightBytesPerStep: weightBytes,
-      decodeGbPerSecond: achieved / 1e9, machineReadGbPerSecond: machine / 1e9,
-      shareOfReadBandwidth: machine > 0 ? achieved / machine : nil,
-      taskSwitchMicroseconds: try run.switchTask().map { $0 * 1e6 }, logitsHash: run.logitsHash.hexadecimal,
-      planned: FootprintReport.Planned(model, plan: session.plan, runtimeFloor: session.plan.bytes(.runtimeFloor)))
+      textsPerSecond: Double(batch) / encodes.median, weightBytesPerSource: bytesPerSource,
+      encodeGbPerSecond: encoding / 1e9, machineReadGbPerSecond: machine / 1e9,
+      shareOfReadBandwidth: machine > 0 ? (decode.map { $0.gbPerSecond * 1e9 } ?? encoding) / machine : nil,
+      decode: decode, taskSwitchMicroseconds: try run.switchTask().map { $0 * 1e6 },
+      outputHash: try run.outputHash().hexadecimal,
+      planned: FootprintReport.Planned(model, plan: plan, runtimeFloor: plan.bytes(.runtimeFloor)))
+  }
+
+  private func decodeReport(_ config: BackboneConfig, _ decodes: [Double]) -> BenchReport.Decode {
+    let weightBytes = config.weightBytesPerStep
+    return BenchReport.Decode(
+      targetTokens: targetTokens, tokensPerSecond: Double(batch * targetTokens) / decodes.median,
+      tokensPerSecondBest: Double(batch * targetTokens) / decodes[0], weightBytesPerStep: weightBytes,
+      gbPerSecond: Double(weightBytes * targetTokens) / decodes.median / 1e9)
   }
 }
 
 extension [Double] {
   /// - Precondition: sorted, not empty.
-  fileprivate var median: Double { (self[(count - 1) / 2] + self[count / 2]) / 2 }
-}
-
-extension BenchReport {
-  fileprivate var lines: [String] {
-    func speed(_ median: Double, _ best: Double) -> String {
-      String(format: "%.1f tokens/s (%.1f)", median, best)
-    }
-    let share = shareOfReadBandwidth.map { String(format: "%.0f %%", 100 * $0) } ?? "an unknown share"
-    let lines = [
-      "\(isa), \(threads.counted("thread")), batch \(batch), \(sourceTokens.counted("source token")), "
-        + "\(targetTokens.counted("target token"))",
-      String(format: "load       %.1f ms", loadMs),
-      "encode     " + speed(encodeTokensPerSecond, encodeTokensPerSecondBest),
-      "decode     " + speed(decodeTokensPerSecond, decodeTokensPerSecondBest),
-      String(format: "weights    %.1f GB/s, ", decodeGbPerSecond) + share
-        + String(format: " of the machine's %.1f GB/s", machineReadGbPerSecond),
-      "memory     \(planned.mapped.byteText) mapped, \(planned.private.byteText) private "
-        + "(key/value cache \(planned.keyValueCache.byteText), activations \(planned.activations.byteText))",
-    ]
-    let task = taskSwitchMicroseconds.map { [String(format: "switch     %.2f us to another task", $0)] } ?? []
-    return lines + task + ["logits     \(logitsHash)"]
-  }
+  var median: Double { (self[(count - 1) / 2] + self[count / 2]) / 2 }
 }

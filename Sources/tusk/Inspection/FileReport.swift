@@ -14,15 +14,20 @@ struct FileReport: Encodable {
     let fingerprint: String
     let architecture: String
     let dModel, dFf, dKv, headCount, layerCount, decoderLayerCount, vocabularySize: Int
+    let positions: String
     let relativeBiasBuckets, relativeBiasMaxDistance: Int
+    let maxPositions, positionOffset, tokenTypes: Int
+    let norm, normPlacement: String
     let normEpsilon: Float
     let activation: String
-    let gated, tiedHead: Bool
+    let gated, biases, embeddingNorm, pooler, tiedHead: Bool
     let logitScale, attentionScale: Float
     let padId, eosId, decoderStartId: Int
     let weights: String
     let parameters: Int
     let tokenizer: Bool
+    /// The head that answers without a task; nil if there is none.
+    let head: HeadReport?
   }
 
   struct Task: Encodable {
@@ -40,6 +45,8 @@ struct FileReport: Encodable {
     let parametersByKind: TaskParameters
     /// Parameters in percent of the backbone's.
     let percentOfBackbone: Double
+    /// Nil if the task has none.
+    let head: HeadReport?
   }
 
   struct Section: Encodable {
@@ -61,7 +68,7 @@ extension FileReport {
       case .bundle: "bundle"
       }
     bytes = file.mapping.count
-    backbone = file.config.map { Backbone($0, hasTokenizer: file.section(.tokenizer) != nil) }
+    backbone = file.config.map { Backbone($0, hasTokenizer: file.section(.tokenizer) != nil, file.head) }
     tasks = (0..<file.taskCount).map { Task(file.task(at: $0)) }
     sections = (0..<file.sectionCount).map { Section(file.section(at: $0)) }
     provenance = file.section(.provenance)?.text
@@ -69,7 +76,7 @@ extension FileReport {
 }
 
 extension FileReport.Backbone {
-  init(_ config: BackboneConfig, hasTokenizer: Bool) {
+  init(_ config: BackboneConfig, hasTokenizer: Bool, _ head: TaskSection?) {
     fingerprint = config.fingerprint.hexadecimal
     architecture = config.hasDecoder ? "encoder-decoder" : "encoder"
     dModel = config.dModel
@@ -79,11 +86,20 @@ extension FileReport.Backbone {
     layerCount = config.layerCount
     decoderLayerCount = config.decoderLayerCount
     vocabularySize = config.vocabularySize
+    positions = config.positionScheme == .learned ? "learned" : "relative_bias"
     relativeBiasBuckets = config.bucketCount
     relativeBiasMaxDistance = config.maxDistance
+    maxPositions = config.maxPositions
+    positionOffset = config.positionOffset
+    tokenTypes = config.tokenTypeCount
+    norm = config.normKind == .layer ? "layer" : "rms"
+    normPlacement = config.normPlacement == .behind ? "behind" : "before"
     normEpsilon = config.normEpsilon
     activation = "\(config.activation.name)"
     gated = config.isGated
+    biases = config.hasBiases
+    embeddingNorm = config.hasEmbeddingNorm
+    pooler = config.hasPooler
     tiedHead = config.hasTiedHead
     logitScale = config.logitScale
     attentionScale = config.attentionScale
@@ -93,6 +109,7 @@ extension FileReport.Backbone {
     weights = config.weightEncoding == .float32 ? "float32" : "int8"
     parameters = config.parameterCount
     tokenizer = hasTokenizer
+    self.head = head.flatMap { HeadReport($0) }
   }
 }
 
@@ -102,7 +119,8 @@ extension FileReport.Task {
       guard case .adapter(let adapter) = task.attachment(at: position) else { return nil }
       return adapter
     }
-    let linears = (0..<task.linearCount).map { task.linear(at: $0) }
+    let ofHead = [task.head?.first, task.head?.second]
+    let linears = (0..<task.linearCount).filter { !ofHead.contains($0) }.map { task.linear(at: $0) }
     name = task.nameText
     origin = "\(task.origin.name)"
     fingerprint = task.fingerprint.hexadecimal
@@ -116,6 +134,7 @@ extension FileReport.Task {
     parametersByKind = TaskParameters(task)
     parameters = parametersByKind.total
     percentOfBackbone = 100 * Double(parameters) / Double(task.backboneParameterCount)
+    head = HeadReport(task)
   }
 }
 

@@ -15,13 +15,15 @@ extension FileReport {
   }
 
   private var taskLines: [String] {
-    var table = Table("task", "parameters", "of backbone", "factors", "biases", "norms", "rule", "scaling", "bytes")
+    var table = Table(
+      "task", "parameters", "of backbone", "factors", "biases", "norms", "rule", "scaling", "head", "bytes")
     for task in tasks {
       let parts = task.parametersByKind
       table.add(
         task.name.printable, task.parameters.grouped,
         String(format: "%.3f %%", task.percentOfBackbone), parts.factors.grouped,
-        parts.biases.grouped, parts.norms.grouped, parts.rule.grouped, parts.scaling.grouped, task.bytes.grouped)
+        parts.biases.grouped, parts.norms.grouped, parts.rule.grouped, parts.scaling.grouped, parts.head.grouped,
+        task.bytes.grouped)
     }
     var lines = table.lines
     for task in tasks {
@@ -30,10 +32,12 @@ extension FileReport {
         "\(task.name.printable): \(task.origin == "authors" ? "authors' code" : "adapters library"), "
           + "\(task.adapters.counted("adapter")), backbone \(task.fingerprint)",
       ]
-      guard task.adapters > 0 else { continue }
-      lines.append(
-        "  n \(list(task.phmDims)), rank \(list(task.factorRanks)), bottleneck \(list(task.bottleneckWidths)), "
-          + task.activations.joined(separator: " and "))
+      if task.adapters > 0 {
+        lines.append(
+          "  n \(list(task.phmDims)), rank \(list(task.factorRanks)), bottleneck \(list(task.bottleneckWidths)), "
+            + task.activations.joined(separator: " and "))
+      }
+      lines += (task.head?.lines ?? []).map { "  " + $0 }
     }
     return lines
   }
@@ -57,18 +61,21 @@ extension FileReport {
 
 extension FileReport.Backbone {
   fileprivate var lines: [String] {
-    [
+    let isEncoder = architecture == "encoder"
+    let lastLayer = isEncoder ? "" : tiedHead ? ", tied head" : ", head of its own"
+    return [
       "fingerprint   \(fingerprint)",
-      "architecture  \(architecture), \(layerCount) + \(decoderLayerCount) blocks, width \(dModel.grouped), "
+      "architecture  \(architecture), \(layerCount)\(isEncoder ? "" : " + \(decoderLayerCount)") blocks, width \(dModel.grouped), "
         + "\(headCount) heads of \(dKv)",
       "feed-forward  width \(dFf.grouped), \(activation)\(gated ? ", gated" : "")",
       "positions     "
-        + (relativeBiasBuckets == 0
-          ? "learned" : "relative bias, \(relativeBiasBuckets) buckets up to \(relativeBiasMaxDistance)"),
-      "vocabulary    \(vocabularySize.grouped), \(tokenizer ? "with" : "without") tokenizer, "
-        + "\(tiedHead ? "tied head" : "head of its own")",
+        + (positions == "learned"
+          ? "learned, \((maxPositions - positionOffset).grouped) tokens"
+          : "relative bias, \(relativeBiasBuckets) buckets up to \(relativeBiasMaxDistance)"),
+      "norms         \(norm), \(normPlacement) the sub-layers",
+      "vocabulary    \(vocabularySize.grouped), \(tokenizer ? "with" : "without") tokenizer\(lastLayer)",
       "weights       \(weights)",
       "parameters    \(parameters.grouped)",
-    ]
+    ] + (head?.lines ?? [])
   }
 }

@@ -9,13 +9,20 @@ struct TaskParameters: Encodable {
   var scaling = 0
   /// Prefixes and prompts.
   var prompts = 0
+  /// All of the head's layers, whatever they are for.
+  var head = 0
 
-  var total: Int { factors + biases + norms + rule + scaling + prompts }
+  var total: Int { factors + biases + norms + rule + scaling + prompts + head }
 
   init(_ task: TaskSection) {
+    let headTensors = task.headTensors
     for position in 0..<task.tensorCount {
       let tensor = task.tensor(at: position)
       let count = tensor.shape.elementCount
+      guard !headTensors.contains(position) else {
+        head += count
+        continue
+      }
       switch tensor.kind {
       case .leftFactor, .rightFactor, .full, .codes: factors += count
       case .bias: biases += count

@@ -1,13 +1,6 @@
-#if defined(__x86_64__)
+/// The int16 x int8 product in 512-bit registers, for avx512vnni.
 
 #include "epilogue_x86.h"
-#include "tables.h"
-
-#pragma STDC FP_CONTRACT OFF
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))), apply_to = function)
-
-#define ISA(name) name##_avx512vnni
-#include "lanes/all.h"
 
 INLINE __m512i widen_avx512vnni(const int8_t *w) {
   return _mm512_cvtepi8_epi16(_mm256_load_si256((const __m256i *)w));
@@ -69,8 +62,6 @@ INLINE void four_rows_avx512vnni(const TuskMatmulI16 *p, size_t m, size_t n) {
   }
   finish_four(p, m, n, sum_four_avx512vnni(sums));
 }
-
-enum { WIDE_ROWS = 4, WIDE_K = 1024, WIDE_M = 64 };
 
 /// Adds the products of MT activation rows and WIDE_ROWS widened weight rows over `count` (a multiple of 32) columns.
 /// sums [MT, WIDE_ROWS].
@@ -188,9 +179,3 @@ static uint64_t multiply_add_probe_avx512vnni(size_t rounds) {
   for (int i = 0; i < 12; i++) __asm__ volatile("" : : "v"(sums[i]));
   return (uint64_t)rounds * 12 * 64;
 }
-
-const TuskKernels tusk_kernels_avx512vnni = TUSK_KERNEL_TABLE("avx512vnni");
-
-#pragma clang attribute pop
-
-#endif
