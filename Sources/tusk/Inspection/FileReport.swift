@@ -1,4 +1,5 @@
 import Foundation
+import TuskEngine
 import TuskFormat
 
 /// What `inspect` tells of a file: the JSON object of `formats/json.md`, from which the text is written too.
@@ -37,6 +38,7 @@ struct FileReport: Encodable {
     let bytes: Int
     let vocabularySize: Int
     let adapters: Int
+    let attachments: [AttachmentReport]
     let bottleneckWidths: [Int]
     let phmDims: [Int]
     let factorRanks: [Int]
@@ -115,7 +117,7 @@ extension FileReport.Backbone {
 
 extension FileReport.Task {
   init(_ task: TaskSection) {
-    let attachments = (0..<task.attachmentCount).map { task.attachment(at: $0) }
+    let records = (0..<task.attachmentCount).map { task.attachment(at: $0) }
     let ofHead = [task.head?.first, task.head?.second]
     let linears = (0..<task.linearCount).filter { !ofHead.contains($0) }.map { task.linear(at: $0) }
     name = task.nameText
@@ -123,11 +125,12 @@ extension FileReport.Task {
     fingerprint = task.fingerprint.hexadecimal
     bytes = task.bytes.count
     vocabularySize = task.vocabularySize
-    adapters = attachments.count
-    bottleneckWidths = Set(attachments.map(\.bottleneckWidth)).sorted()
+    adapters = records.count
+    attachments = task.costs.map { AttachmentReport($0) }
+    bottleneckWidths = Set(records.map(\.bottleneckWidth)).sorted()
     phmDims = Set(linears.map(\.phmDim)).sorted()
     factorRanks = Set(linears.map(\.factorRank)).sorted()
-    activations = Set(attachments.map { "\($0.activation.name)" }).sorted()
+    activations = Set(records.map { "\($0.activation.name)" }).sorted()
     parametersByKind = TaskParameters(task)
     parameters = parametersByKind.total
     percentOfBackbone = 100 * Double(parameters) / Double(task.backboneParameterCount)
