@@ -20,7 +20,7 @@ struct Tusk: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Convert.self, BundleTasks.self, Inspect.self, Verify.self, Tokenize.self, Run.self, Embed.self, Logits.self,
-      Footprint.self, BenchCommand.self,
+      Footprint.self, BenchCommand.self, Compare.self,
     ])
 }
 

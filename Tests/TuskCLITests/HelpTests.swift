@@ -8,7 +8,7 @@ struct HelpTests {
   static let commands: [[String]] = [
     [], ["convert"], ["convert", "backbone"], ["convert", "task"], ["bundle"], ["inspect"], ["verify"], ["tokenize"],
     ["run"], ["embed"], ["logits"],
-    ["footprint"], ["bench"],
+    ["footprint"], ["bench"], ["compare"],
   ]
 
   @Test(arguments: commands)

@@ -18,6 +18,7 @@ struct JSONShapeTests {
   @Test(arguments: [
     ("inspect", []), ("footprint", ["--source-tokens", "4", "--target-tokens", "2"]),
     ("bench", ["--source-tokens", "4", "--target-tokens", "2", "--rounds", "1"]),
+    ("compare", ["--source-tokens", "4", "--target-tokens", "2", "--rounds", "1"]),
     ("run", ["--input-ids", "5,1", "--beams", "2", "--max-new-tokens", "3"]),
   ])
   func everyMemberIsDescribed(command: String, options: [String]) throws {
@@ -29,6 +30,26 @@ struct JSONShapeTests {
     let members = members(of: try outcome.object())
     #expect(members.count >= 3)
     for member in members { #expect(page.contains("`\(member)`"), "\(member)") }
+  }
+
+  @Test func membersOfEncodersAreDescribed() throws {
+    let path = folder.path("encoder.tusk")
+    let checkpoint = CommandLineTool.golden.appendingPathComponent("backbones/bert").path
+    let task = folder.path("task.tusk")
+    let adapter = CommandLineTool.golden.appendingPathComponent("hub/bert_compacterpp_flex_head/adapter").path
+    try CommandLineTool.run("convert", "backbone", checkpoint, "--output", path)
+    try CommandLineTool.run("convert", "task", adapter, "--backbone", path, "--output", task)
+    let page = try String(
+      contentsOf: CommandLineTool.packageFolder.appendingPathComponent("formats/json.md"), encoding: .utf8)
+    for arguments in [
+      ["inspect", path], ["inspect", task], ["footprint", path, "--source-tokens", "4", "--plan-only"],
+      ["bench", path, "--source-tokens", "4", "--rounds", "1"],
+      ["compare", path, task, "--source-tokens", "4", "--rounds", "1"],
+    ] {
+      let members = members(of: try CommandLineTool.run(arguments + ["--json"]).object())
+      #expect(members.count >= 3)
+      for member in members { #expect(page.contains("`\(member)`"), "\(arguments[0]): \(member)") }
+    }
   }
 
   private func members(of value: Any) -> Set<String> {

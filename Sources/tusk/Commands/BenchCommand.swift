@@ -51,12 +51,7 @@ struct BenchCommand: ParsableCommand {
   func run() throws {
     let start = tusk_monotonic_nanoseconds()
     let model = try model.open()
-    if let limit = model.config.maxSourceTokens, sourceTokens > limit {
-      throw Failure(
-        Failure.badData,
-        "\(model.path.printable): more tokens than the backbone has positions (found \(sourceTokens), required at most "
-          + "\(limit)); see --source-tokens")
-    }
+    try model.requirePositions(sourceTokens)
     let plan = try model.plan(
       PlanRequest(
         sourceTokens: sourceTokens, targetTokens: model.config.hasDecoder ? targetTokens : 1, batch: batch,

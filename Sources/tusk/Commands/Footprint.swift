@@ -68,9 +68,7 @@ struct Footprint: ParsableCommand {
     if let chart {
       let title = URL(fileURLWithPath: model.path).lastPathComponent
       let drawing = FootprintChart(report, title: title, references: reference).svg
-      do { try Data(drawing.utf8).write(to: URL(fileURLWithPath: chart)) } catch {
-        throw Failure(Failure.inputOutput, "\(chart): \(error.localizedDescription)")
-      }
+      try writeChart(drawing, path: chart)
     }
   }
 

@@ -1,3 +1,6 @@
+import Foundation
+import TuskConversion
+
 /// A drawing as text: rectangles, lines and words, in pixels.
 struct SVG {
   enum Anchor: String { case start, middle, end }
@@ -42,6 +45,13 @@ struct SVG {
 
   /// About how wide `text` is: no fonts are at hand, and labels need room to spare anyway.
   static func width(of text: String, size: Int = 14) -> Double { Double(text.count * size) * 0.56 }
+}
+
+/// Writes a drawing, replacing the file of that name.
+func writeChart(_ svg: String, path: String) throws(Failure) {
+  do { try Data(svg.utf8).write(to: URL(fileURLWithPath: path)) } catch {
+    throw Failure(Failure.inputOutput, "\(path.printable): \(error.localizedDescription)")
+  }
 }
 
 extension Double {

@@ -1,4 +1,5 @@
 import Foundation
+import TuskEngine
 import TuskFormat
 
 /// What `inspect` tells of a file: the JSON object of `formats/json.md`, from which the text is written too.
@@ -37,6 +38,7 @@ struct FileReport: Encodable {
     let bytes: Int
     let vocabularySize: Int
     let adapters: Int
+    let attachments: [AttachmentReport]
     let bottleneckWidths: [Int]
     let phmDims: [Int]
     let factorRanks: [Int]
@@ -127,6 +129,7 @@ extension FileReport.Task {
     bytes = task.bytes.count
     vocabularySize = task.vocabularySize
     self.adapters = adapters.count
+    attachments = task.costs.map { AttachmentReport($0) }
     bottleneckWidths = Set(adapters.map(\.bottleneckWidth)).sorted()
     phmDims = Set(linears.map(\.phmDim)).sorted()
     factorRanks = Set(linears.map(\.factorRank)).sorted()

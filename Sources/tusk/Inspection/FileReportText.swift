@@ -37,6 +37,7 @@ extension FileReport {
           "  n \(list(task.phmDims)), rank \(list(task.factorRanks)), bottleneck \(list(task.bottleneckWidths)), "
             + task.activations.joined(separator: " and "))
       }
+      lines += task.attachments.map { "  " + $0.line }
       lines += (task.head?.lines ?? []).map { "  " + $0 }
     }
     return lines

@@ -27,7 +27,7 @@ struct ModelOptions: ParsableArguments {
 
   var threadCount: Int { threads ?? Int(tusk_physical_core_count()) }
 
-  func open() throws(Failure) -> Model { try Model(self) }
+  func open() throws(Failure) -> Model { try Model(path: backbone, tasks: task) }
 }
 
 /// An open backbone with the tasks that can be mounted on it.
@@ -47,12 +47,13 @@ final class Model {
     let section: TaskSection
   }
 
-  init(_ options: ModelOptions) throws(Failure) {
-    path = options.backbone
+  /// - Parameter tasks: paths of task files, or names of tasks in the bundle.
+  init(path: String, tasks names: [String]) throws(Failure) {
+    self.path = path
     (file, config) = try openBackbone(path)
     tokenizer = try openTokenizer(file, path: path)
     bundled = Model.tasks(of: file, path: path)
-    for name in options.task { chosen.append(try resolve(name)) }
+    for name in names { chosen.append(try resolve(name)) }
   }
 
   /// Every task there is, none twice.
@@ -70,6 +71,15 @@ final class Model {
     do throws(EngineError) { return try MemoryPlan(config: config, request: request) } catch {
       throw Failure(error, path: path)
     }
+  }
+
+  /// Refuses more source tokens than the backbone has positions.
+  func requirePositions(_ sourceTokens: Int) throws(Failure) {
+    guard let limit = config.maxSourceTokens, sourceTokens > limit else { return }
+    throw Failure(
+      Failure.badData,
+      "\(path.printable): more tokens than the backbone has positions (found \(sourceTokens), required at most "
+        + "\(limit)); see --source-tokens")
   }
 
   /// A session with the first task of the command line mounted.

@@ -8,6 +8,12 @@ struct Table {
     self.hasRemarks = hasRemarks
   }
 
+  /// - Precondition: all rows have as many cells.
+  init(rows: [[String]]) {
+    self.rows = rows
+    hasRemarks = false
+  }
+
   mutating func add(_ cells: String...) { rows.append(cells) }
 
   var lines: [String] {
