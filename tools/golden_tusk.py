@@ -27,6 +27,12 @@ def joined(ids: list[int]) -> str:
     return ",".join(map(str, ids))
 
 
+def task_options(tasks: Path | list[Path] | None) -> list[str | Path]:
+    """Several tasks act in this order."""
+    return [option for task in (tasks if isinstance(tasks, list) else [tasks] if tasks else [])
+            for option in ("--task", task)]
+
+
 @dataclass
 class Tusk:
     binary: Path
@@ -63,6 +69,11 @@ class Tusk:
         self.call("convert", "task", folder, "--backbone", backbone, "--output", output)
         return output
 
+    def average(self, tasks: list[Path], weights: tuple[float, ...], name: str) -> Path:
+        output = self.work / f"{name.replace('/', '-')}.tusk"
+        self.call("task", "average", *tasks, "--weights", ",".join(map(str, weights)), "--output", output)
+        return output
+
     def only(self, folder: Path, excluded_suffix: str) -> Path:
         """A copy of a checkpoint folder without the weight files of one layout."""
         copy = self.work / f"without{excluded_suffix}-{len(list(self.work.iterdir()))}"
@@ -72,31 +83,31 @@ class Tusk:
                 shutil.copyfile(path, copy / path.name)
         return copy
 
-    def logits(self, backbone: Path, task: Path | None, source: list[int], target: list[int]) -> tuple[
+    def logits(self, backbone: Path, task: Path | list[Path] | None, source: list[int], target: list[int]) -> tuple[
             np.ndarray, np.ndarray]:
         """Teacher-forced logits [T, V] and encoder output [S, D]."""
         output, encoder_output = self.work / "logits.npy", self.work / "encoder.npy"
         for path in (output, encoder_output):
             path.unlink(missing_ok=True)
-        arguments = ["logits", backbone, *(["--task", task] if task else []), "--input-ids", joined(source),
+        arguments = ["logits", backbone, *task_options(task), "--input-ids", joined(source),
                      "--decoder-input-ids", joined(target), "--output", output, "--encoder-output", encoder_output]
         self.call(*arguments, *self.engine_options())
         return np.load(output, allow_pickle=False), np.load(encoder_output, allow_pickle=False)
 
-    def encoder_logits(self, backbone: Path, task: Path | None, ids: list[int], types: list[int]) -> tuple[
-            np.ndarray, np.ndarray]:
+    def encoder_logits(self, backbone: Path, task: Path | list[Path] | None, ids: list[int],
+                       types: list[int]) -> tuple[np.ndarray, np.ndarray]:
         """The head's numbers [labels] and the encoder's output [S, D]."""
         output, encoder_output = self.work / "logits.npy", self.work / "encoder.npy"
         for path in (output, encoder_output):
             path.unlink(missing_ok=True)
-        arguments = ["logits", backbone, *(["--task", task] if task else []), "--input-ids", joined(ids),
+        arguments = ["logits", backbone, *task_options(task), "--input-ids", joined(ids),
                      "--token-type-ids", joined(types), "--output", output, "--encoder-output", encoder_output]
         self.call(*arguments, *self.engine_options())
         return np.load(output, allow_pickle=False), np.load(encoder_output, allow_pickle=False)
 
     def generate(self, backbone: Path, task: Path | None, source: list[int], new_tokens: int, beams: int = 1) -> dict[
             str, Any]:
-        arguments = ["run", backbone, *(["--task", task] if task else []), "--input-ids", joined(source),
+        arguments = ["run", backbone, *task_options(task), "--input-ids", joined(source),
                      "--max-new-tokens", str(new_tokens), *(["--beams", str(beams)] if beams > 1 else []), "--json"]
         printed = self.call(*arguments, *self.engine_options())
         try:

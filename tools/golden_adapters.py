@@ -1,0 +1,152 @@
+"""What a case of a golden-adapters folder must hold: tasks of any kind, alone, stacked or averaged.
+
+A case that is listed in `pending.txt` may fail, but not pass: then it must leave the list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden_cases import Backbone, GoldenError, folders_in, load_json
+from golden_checks import (CLEAR_GAP_ERRORS, ENCODER_TOLERANCE, LOGITS_TOLERANCE, Result, root_mean_square,
+                           section_bytes, worst)
+from golden_tusk import Tusk
+from read_tusk import compare_with_checkpoint, open_tusk
+
+# Models this narrow have few numbers to average a rounding error over; a missing term costs far more.
+INT8_TOLERANCE = 0.1
+PENDING = "pending.txt"
+
+
+@dataclass(frozen=True)
+class AdapterCase:
+    """Tasks over a backbone: one, a stack in this order, or with `average` their mean."""
+
+    name: str
+    folder: Path
+    backbone: Backbone
+    inputs: Path
+    tasks: tuple[str, ...]
+    average: tuple[float, ...]
+    output_rows: tuple[int, ...]
+    is_pending: bool
+
+    def array(self, name: str) -> np.ndarray:
+        return np.load(self.folder / f"{name}.npy", allow_pickle=False)
+
+    def rows(self, name: str) -> list[list[int]]:
+        """An array of the inputs without what pads it; the decoder's input is not padded."""
+        array = np.load(self.inputs / f"{name}.npy", allow_pickle=False)
+        if name == "decoder_input_ids":
+            return array.tolist()
+        mask = np.load(self.inputs / "attention_mask.npy", allow_pickle=False)
+        return [row[kept == 1].tolist() for row, kept in zip(array, mask)]
+
+    @cached_property
+    def outputs(self) -> list[np.ndarray]:
+        return [output[:rows] for output, rows in zip(self.array("output"), self.output_rows)]
+
+    @cached_property
+    def logits(self) -> np.ndarray | None:
+        """None of a model without a head."""
+        return self.array("logits") if (self.folder / "logits.npy").exists() else None
+
+
+def discover(root: Path) -> list[AdapterCase]:
+    names = [folder.name for folder in folders_in(root / "cases")]
+    listed = (root / PENDING).read_text().split() if (root / PENDING).exists() else []
+    unknown = sorted(set(listed) - set(names))
+    if unknown:
+        raise GoldenError(f"{root / PENDING}: no cases named {', '.join(unknown)}")
+    return [read_case(root, name, name in listed) for name in names]
+
+
+def read_case(root: Path, name: str, is_pending: bool) -> AdapterCase:
+    folder = root / "cases" / name
+    case = load_json(folder / "case.json")
+    try:
+        backbone = (root / case["backbone"]).resolve()
+        return AdapterCase(f"cases/{name}", folder, Backbone(backbone, load_json(backbone / "config.json")),
+                           root / case["inputs"], tuple(case["tasks"]), tuple(case.get("average", ())),
+                           tuple(case["output_rows"]), is_pending)
+    except KeyError as error:
+        raise GoldenError(f"{folder / 'case.json'}: no {error}") from error
+
+
+def convert(case: AdapterCase, pack: str, tusk: Tusk, result: Result) -> tuple[Path, list[Path]]:
+    backbone = tusk.backbone(case.backbone.folder, pack)
+    compare_with_checkpoint(open_tusk(backbone), case.backbone.folder)
+    tasks = []
+    for name in case.tasks:
+        folder = case.folder / name
+        tasks.append(tusk.task(folder, backbone, f"{case.name}-{name}-{pack}"))
+        if all(any(folder.glob(f"*{suffix}")) for suffix in (".bin", ".safetensors")):
+            other = tusk.task(tusk.only(folder, ".safetensors"), backbone, f"{case.name}-{name}-{pack}-bin")
+            result.require(section_bytes(other) == section_bytes(tasks[-1]), "the .bin gives another task")
+    if case.average:
+        tasks = [tusk.average(tasks, case.average, f"{case.name}-average-{pack}")]
+    for task in tasks:
+        open_tusk(task).verify()
+    return backbone, tasks
+
+
+def answers(case: AdapterCase, backbone: Path, tasks: list[Path], tusk: Tusk) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Logits and encoder output of every source."""
+    sources = case.rows("input_ids")
+    if case.backbone.is_encoder:
+        return [tusk.encoder_logits(backbone, tasks, ids, types)
+                for ids, types in zip(sources, case.rows("token_type_ids"))]
+    return [tusk.logits(backbone, tasks, ids, target) for ids, target in zip(sources, case.rows("decoder_input_ids"))]
+
+
+def check(case: AdapterCase, pack: str, tusk: Tusk) -> Result:
+    """float32: the library's numbers. int8: its argmax outside the error, and an error that is one of rounding."""
+    result = Result(case.name, pack)
+    backbone, tasks = convert(case, pack, tusk, result)
+    found = answers(case, backbone, tasks, tusk)
+    outputs, logits = [output for _, output in found], [logits for logits, _ in found]
+    if pack == "float32":
+        for output, wanted in zip(outputs, case.outputs):
+            result.limit("encoder", worst(output, wanted), ENCODER_TOLERANCE)
+        if case.logits is not None:
+            result.limit("logits", worst(np.stack(logits), case.logits), LOGITS_TOLERANCE)
+        return result
+    result.limit("relative_rms", relative_error(outputs, case.outputs), INT8_TOLERANCE)
+    if case.logits is not None:
+        check_argmax(np.stack(logits), case.logits, result)
+    return result
+
+
+def relative_error(found: list[np.ndarray], wanted: list[np.ndarray]) -> float:
+    if any(first.shape != second.shape or not np.isfinite(first).all() for first, second in zip(found, wanted)):
+        return float("inf")
+    return root_mean_square(np.concatenate(found) - np.concatenate(wanted)) / root_mean_square(np.concatenate(wanted))
+
+
+def check_argmax(found: np.ndarray, wanted: np.ndarray, result: Result) -> None:
+    if found.shape != wanted.shape or not np.isfinite(found).all():
+        result.failures.append(f"logits {found.shape}, recorded {wanted.shape}, or not finite")
+        return
+    error = root_mean_square(found - wanted)
+    ordered = np.sort(wanted, axis=-1)
+    clear = ordered[..., -1] - ordered[..., -2] > CLEAR_GAP_ERRORS * error
+    equal = found.argmax(axis=-1) == wanted.argmax(axis=-1)
+    result.quantities["rms"] = error
+    result.count("argmax", int(equal.sum()), equal.size)
+    result.count("clear", int((equal & clear).sum()), int(clear.sum()))
+    result.require(bool(equal[clear].all()), f"{int((~equal & clear).sum())} clear argmaxes differ")
+
+
+def settle_pending(case: AdapterCase, results: list[Result]) -> list[Result]:
+    """Failures of a listed case are its state, not a failure of the run; passing while listed is one."""
+    if not case.is_pending:
+        return results
+    if not any(result.failures for result in results):
+        return [Result(case.name, "-", failures=[f"passes: take it out of {PENDING}"])]
+    first = next(result.failures[0] for result in results if result.failures)
+    return [Result(case.name, "-", pending=first.splitlines()[0])]
