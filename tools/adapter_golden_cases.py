@@ -60,13 +60,11 @@ def library_linear_cases() -> Iterator[tuple[str, Case]]:
                            formats=("bin", "safetensors"))
     yield "bert_lora_flexible_head", one("bert_bare", LoRAConfig(r=2, alpha=5, leave_out=[0], init_weights="bert"),
                                          head=dict(num_labels=3, layers=2, use_pooler=True))
-    yield "bert_lora_gated", one("bert", LoRAConfig(r=2, alpha=5, use_gating=True))
     yield "distilbert_lora", one("distilbert", LoRAConfig(
         r=1, alpha=2, attn_matrices=["k"], intermediate_lora=True, output_lora=True), with_head=True)
     yield "t5_ia3", one("t5", IA3Config())
     yield "t5_ia3_gated_ff", one("t5_gated", IA3Config(output_lora=True, alpha=2))
     yield "bert_ia3", one("bert", IA3Config(attn_matrices=["q", "k", "v"], output_lora=True), with_head=True)
-    yield "bert_ia3_gated", one("bert", IA3Config(use_gating=True))
     yield "distilbert_ia3", one("distilbert", IA3Config(leave_out=[0]))
 
 
@@ -82,8 +80,6 @@ def library_prompt_cases() -> Iterator[tuple[str, Case]]:
     yield "bert_prefix", one("bert", PrefixTuningConfig(**small, non_linearity="relu"), with_head=True, **bin_only)
     yield "bert_prefix_flat", one("bert_bare", PrefixTuningConfig(prefix_length=2, flat=True, leave_out=[1]),
                                   head=dict(num_labels=3, layers=1), **bin_only)
-    yield "bert_prefix_gated", one("bert", PrefixTuningConfig(**small, use_gating=True, shared_gating=False),
-                                   **bin_only)
     yield "roberta_prefix", one("roberta", PrefixTuningConfig(prefix_length=5, flat=True), **bin_only)
     yield "distilbert_prefix", one("distilbert", PrefixTuningConfig(**small), with_head=True, **bin_only)
     yield "bert_prompt", one("bert", PromptTuningConfig(prompt_length=4), with_head=True)

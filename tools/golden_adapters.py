@@ -15,7 +15,7 @@ import numpy as np
 from golden_cases import Backbone, GoldenError, folders_in, load_json
 from golden_checks import (CLEAR_GAP_ERRORS, ENCODER_TOLERANCE, LOGITS_TOLERANCE, Result, root_mean_square,
                            section_bytes, worst)
-from golden_tusk import Tusk
+from golden_tusk import Tusk, ToolError
 from read_tusk import compare_with_checkpoint, open_tusk
 
 # Models this narrow have few numbers to average a rounding error over; a missing term costs far more.
@@ -35,6 +35,8 @@ class AdapterCase:
     average: tuple[float, ...]
     output_rows: tuple[int, ...]
     is_pending: bool
+    # What the message of the refusal must name, if the task must be refused.
+    refused_naming: tuple[str, ...] | None
 
     def array(self, name: str) -> np.ndarray:
         return np.load(self.folder / f"{name}.npy", allow_pickle=False)
@@ -73,7 +75,8 @@ def read_case(root: Path, name: str, is_pending: bool) -> AdapterCase:
         backbone = (root / case["backbone"]).resolve()
         return AdapterCase(f"cases/{name}", folder, Backbone(backbone, load_json(backbone / "config.json")),
                            root / case["inputs"], tuple(case["tasks"]), tuple(case.get("average", ())),
-                           tuple(case["output_rows"]), is_pending)
+                           tuple(case["output_rows"]), is_pending,
+                           tuple(case["refused_naming"]) if "refused_naming" in case else None)
     except KeyError as error:
         raise GoldenError(f"{folder / 'case.json'}: no {error}") from error
 
@@ -107,6 +110,9 @@ def answers(case: AdapterCase, backbone: Path, tasks: list[Path], tusk: Tusk) ->
 def check(case: AdapterCase, pack: str, tusk: Tusk) -> Result:
     """float32: the library's numbers. int8: its argmax outside the error, and an error that is one of rounding."""
     result = Result(case.name, pack)
+    if case.refused_naming is not None:
+        check_refusal(case, pack, tusk, result)
+        return result
     backbone, tasks = convert(case, pack, tusk, result)
     found = answers(case, backbone, tasks, tusk)
     outputs, logits = [output for _, output in found], [logits for logits, _ in found]
@@ -120,6 +126,23 @@ def check(case: AdapterCase, pack: str, tusk: Tusk) -> Result:
     if case.logits is not None:
         check_argmax(np.stack(logits), case.logits, result)
     return result
+
+
+def check_refusal(case: AdapterCase, pack: str, tusk: Tusk, result: Result) -> None:
+    """Refused as bad data, by the name of what is wrong, and nothing is left behind."""
+    name = f"{case.name}-{pack}"
+    try:
+        tusk.task(case.folder / case.tasks[0], tusk.backbone(case.backbone.folder, pack), name)
+        result.failures.append("converted, must be refused")
+    except ToolError as error:
+        result.quantities["exit"] = error.status
+        result.require(error.status == 65, f"exit {error.status}, required 65")
+        # A path would name it too.
+        message = error.message.replace(str(case.folder), "").strip()
+        for word in case.refused_naming or ():
+            result.require(word in message, f"the message does not name {word}: {message}")
+    left = [path.name for path in tusk.work.glob(f"{name.replace('/', '-')}.tusk*")]
+    result.require(not left or "exit" not in result.quantities, f"left behind: {left}")
 
 
 def relative_error(found: list[np.ndarray], wanted: list[np.ndarray]) -> float:
@@ -142,11 +165,16 @@ def check_argmax(found: np.ndarray, wanted: np.ndarray, result: Result) -> None:
     result.require(bool(equal[clear].all()), f"{int((~equal & clear).sum())} clear argmaxes differ")
 
 
+def take_out(root: Path, case: AdapterCase) -> None:
+    listed = (root / PENDING).read_text().split()
+    (root / PENDING).write_text("".join(f"{name}\n" for name in listed if name != case.folder.name))
+
+
 def settle_pending(case: AdapterCase, results: list[Result]) -> list[Result]:
     """Failures of a listed case are its state, not a failure of the run; passing while listed is one."""
     if not case.is_pending:
         return results
     if not any(result.failures for result in results):
-        return [Result(case.name, "-", failures=[f"passes: take it out of {PENDING}"])]
+        return [Result(case.name, "-", failures=[f"passes: take it out of {PENDING} (--settle)"])]
     first = next(result.failures[0] for result in results if result.failures)
     return [Result(case.name, "-", pending=first.splitlines()[0])]

@@ -29,6 +29,7 @@ from adapter_golden_authors import AUTHORS_KINDS, make_authors_case
 from adapter_golden_cases import all_cases
 from adapter_golden_models import (BACKBONES, Case, backbone_folder, backbone_path, load_backbone, make_backbones,
                                    make_library_case, make_peft_case)
+from adapter_golden_refusals import Refusal, all_refusals, apply_damage
 from adapter_reference import load_reference
 from make_golden import PINNED, installed_versions, save_array, save_json
 
@@ -149,6 +150,19 @@ def record(name: str, case: Case, root: Path, inputs: dict[str, list[list[int]]]
     return problems
 
 
+def record_refusal(name: str, refusal: Refusal, root: Path, scale: float) -> list[str]:
+    import torch
+    torch.manual_seed(len(name))
+    case, folder = refusal.case, root / "cases" / name
+    MAKERS[case.library](case, root, folder, scale)
+    if refusal.damage:
+        apply_damage(folder / "task", refusal.damage)
+    save_json(folder / "case.json", {
+        "backbone": backbone_path(case.backbone), "inputs": f"inputs/{case.backbone}", "library": case.library,
+        "output_rows": [], "tasks": list(case.tasks), "refused_naming": list(refusal.names)})
+    return []
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -168,7 +182,7 @@ def main() -> int:
         import transformers
         from importlib.metadata import version
         versions = {**installed_versions(), **{name: version(name) for name in ("peft", "accelerate")}}
-        cases = all_cases() | AUTHORS_KINDS
+        cases: dict[str, Case | Refusal] = all_cases() | AUTHORS_KINDS | all_refusals()
     except ImportError as error:
         print(f"{error}; needs " + ", ".join(f"{name} {version}" for name, version in PINNED_HERE.items()),
               file=sys.stderr)
@@ -187,7 +201,8 @@ def main() -> int:
     for name, case in cases.items():
         if arguments.only in name:
             shutil.rmtree(arguments.output / "cases" / name, ignore_errors=True)
-            problems += record(name, case, arguments.output, inputs[case.backbone], arguments.scale)
+            problems += (record_refusal(name, case, arguments.output, arguments.scale) if isinstance(case, Refusal)
+                         else record(name, case, arguments.output, inputs[case.backbone], arguments.scale))
     print("\n".join(problems) or "every case agrees with numpy")
     return 1 if problems else 0
 
