@@ -7,6 +7,7 @@
 
 enum {
   LEAF_1_ECX_OSXSAVE = 1 << 27,
+  LEAF_1_ECX_F16C = 1 << 29,
   LEAF_7_EBX_AVX2 = 1 << 5,
   LEAF_7_EBX_AVX512F = 1 << 16,
   LEAF_7_EBX_AVX512BW = 1 << 30,
@@ -26,9 +27,11 @@ static uint64_t saved_state(void) {
   return (uint64_t)high << 32 | low;
 }
 
+/// AVX2 with conversions of half precision, which every processor with AVX2 has; a virtual machine may hide them.
 static bool has_avx2(void) {
   unsigned a, b, c, d;
-  return (saved_state() & 0x6) == 0x6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & LEAF_7_EBX_AVX2);
+  if ((saved_state() & 0x6) != 0x6 || !__get_cpuid(1, &a, &b, &c, &d) || !(c & LEAF_1_ECX_F16C)) return false;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & LEAF_7_EBX_AVX2);
 }
 
 static bool has_avxvnni(void) {
@@ -38,8 +41,8 @@ static bool has_avxvnni(void) {
 
 static bool has_avx512vnni(void) {
   unsigned a, b, c, d;
-  if ((saved_state() & 0xE6) != 0xE6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-  const unsigned needed = LEAF_7_EBX_AVX2 | LEAF_7_EBX_AVX512F | LEAF_7_EBX_AVX512BW | LEAF_7_EBX_AVX512VL;
+  if (!has_avx2() || (saved_state() & 0xE6) != 0xE6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  const unsigned needed = LEAF_7_EBX_AVX512F | LEAF_7_EBX_AVX512BW | LEAF_7_EBX_AVX512VL;
   return (b & needed) == needed && (c & LEAF_7_ECX_AVX512VNNI);
 }
 #endif

@@ -105,6 +105,51 @@ static bool floats_agree(const TuskKernels *candidate, const TuskKernels *refere
   return same(attended[0], attended[1], sizeof attended[0]);
 }
 
+/// Keys and values as halves and as codes, and the product with a transposed matrix.
+static bool rows_agree(const TuskKernels *candidate, const TuskKernels *reference) {
+  enum { ROWS = 70, SCRATCH = 2048 };
+  float x[ROWS * CHECK_D], scratch[SCRATCH], scales[2][ROWS], y[2][3 * CHECK_D];
+  uint16_t halves[2][ROWS * CHECK_D];
+  int8_t codes[2][ROWS * CHECK_D];
+  uint32_t state = 3;
+  fill_floats(x, ROWS * CHECK_D, &state);
+  x[1] = 1e-7f;
+  const TuskKernels *both[2] = {candidate, reference};
+  for (int i = 0; i < 2; i++) {
+    both[i]->convert_f16_f32(x, ROWS * CHECK_D, halves[i]);
+    both[i]->quantize_i8_f32(x, ROWS, CHECK_D, codes[i], scales[i]);
+  }
+  if (!same(halves[0], halves[1], sizeof halves[0]) || !same(codes[0], codes[1], sizeof codes[0])) return false;
+  if (!same(scales[0], scales[1], sizeof scales[0])) return false;
+  const TuskElement elements[] = {TuskElementF16, TuskElementI8};
+  for (int e = 0; e < 2; e++) {
+    const void *rows = elements[e] == TuskElementF16 ? (const void *)halves[0] : codes[0];
+    for (int i = 0; i < 2; i++) {
+      TuskAttention head = {.queries = x,
+                            .queryStride = CHECK_D,
+                            .queryCount = 1,
+                            .element = elements[e],
+                            .keys = rows,
+                            .keyStride = CHECK_D,
+                            .values = rows,
+                            .valueStride = CHECK_D,
+                            .keyScales = scales[0],
+                            .valueScales = scales[0],
+                            .scaleStride = 1,
+                            .keyCount = ROWS,
+                            .dKV = CHECK_D,
+                            .scale = 0.25f,
+                            .out = y[i],
+                            .outStride = CHECK_D};
+      both[i]->attend_f32(&head, scratch);
+      TuskCombine product = {x, 7, 2, rows, elements[e], CHECK_D, scales[0], 7, CHECK_D, y[i] + CHECK_D, CHECK_D};
+      both[i]->combine_f32(&product);
+    }
+    if (!same(y[0], y[1], sizeof y[0])) return false;
+  }
+  return true;
+}
+
 bool tusk_kernels_agree(const TuskKernels *candidate, const TuskKernels *reference) {
-  return integers_agree(candidate, reference) && floats_agree(candidate, reference);
+  return integers_agree(candidate, reference) && floats_agree(candidate, reference) && rows_agree(candidate, reference);
 }

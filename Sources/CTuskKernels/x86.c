@@ -10,8 +10,9 @@
 /// time is not worth the size of a copy.
 #define FLOATS(name) name##_avx2
 
-#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,f16c"))), apply_to = function)
 
+#define TUSK_NATIVE_F16
 #define ISA(name) name##_avx2
 #include "lanes/all.h"
 
@@ -40,7 +41,7 @@ static uint64_t multiply_add_probe_avx2(size_t rounds) {
 const TuskKernels tusk_kernels_avx2 = TUSK_KERNEL_TABLE("avx2");
 
 #pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx2,avxvnni"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,f16c,avxvnni"))), apply_to = function)
 
 #undef ISA
 #define ISA(name) name##_avxvnni
@@ -69,7 +70,7 @@ static uint64_t multiply_add_probe_avxvnni(size_t rounds) {
 const TuskKernels tusk_kernels_avxvnni = TUSK_KERNEL_TABLE("avxvnni");
 
 #pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,f16c"))), apply_to = function)
 
 #undef ISA
 #define ISA(name) name##_avx512vnni

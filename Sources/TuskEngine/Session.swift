@@ -51,17 +51,14 @@ public final class Session {
     backboneHead = file.head
     if let backboneHead { try requireRoom(for: backboneHead) }
     guard config.positionScheme == .relativeBias else { return }
-    let sourceTokens = plan.request.sourceTokens
+    let request = plan.request
     RelativeBias.fill(
-      workspace.arena.floats(plan.regions.encoderBias), firstDistance: 1 - sourceTokens,
-      distanceCount: plan.request.encoderDistances, isBidirectional: true, weights.matrix(.relativeBias, .encoder),
-      config)
+      workspace.arena.floats(plan.regions.encoderBias), firstDistance: -request.encoderDistancesBehind,
+      distanceCount: request.encoderDistances, isBidirectional: true, weights.matrix(.relativeBias, .encoder), config)
     guard config.hasDecoder else { return }
-    let targetTokens = plan.request.targetTokens
     RelativeBias.fill(
-      workspace.arena.floats(plan.regions.decoderBias), firstDistance: 1 - targetTokens,
-      distanceCount: plan.request.decoderDistances,
-      isBidirectional: false, weights.matrix(.relativeBias, .decoder), config)
+      workspace.arena.floats(plan.regions.decoderBias), firstDistance: -request.decoderDistancesBehind,
+      distanceCount: request.decoderDistances, isBidirectional: false, weights.matrix(.relativeBias, .decoder), config)
   }
 
   /// Mounts `task` for source `source` of the batch, or none. Allocates nothing, writes to no weight.
@@ -71,7 +68,7 @@ public final class Session {
   public func setTask(_ task: TaskSection?, source: Int = 0) throws(FormatError) {
     if let task {
       try task.requireFit(to: config)
-      guard plan.request.hasRoom(for: task) else {
+      guard plan.hasRoom(for: task) else {
         throw FormatError(
           .wrongWidth, at: task.bytes.offset, found: UInt64(AdapterNeeds(of: task).bottleneckWidth),
           required: UInt64(plan.request.bottleneckWidth))
@@ -81,7 +78,7 @@ public final class Session {
   }
 
   private func requireRoom(for head: TaskSection) throws(EngineError) {
-    guard plan.request.hasRoom(for: head) else {
+    guard plan.hasRoom(for: head) else {
       throw EngineError(.taskTooWide, found: plan.request.headWidth, required: head.head?.outWidth ?? 0)
     }
   }

@@ -2,97 +2,6 @@ import CTuskKernels
 import Foundation
 import Testing
 
-private struct Head {
-  var queryCount: Int, keyCount: Int, dKV: Int
-  var scale: Float = 1
-  var causal = false
-  var firstQueryIndex = 0
-  var queries: [Float], keys: [Float], values: [Float]
-  var bias: [Float]?
-  var rowIndex: [Int32]?
-  var prefixCount = 0
-  var prefixKeys: [Float] = []
-  var prefixValues: [Float] = []
-  /// Rows are `stride` floats apart, as heads of one matrix are.
-  var stride: Int
-
-  init(queryCount: Int, keyCount: Int, dKV: Int, seed: UInt64, spread: Float = 1) {
-    (self.queryCount, self.keyCount, self.dKV) = (queryCount, keyCount, dKV)
-    stride = dKV + 3
-    var random = Random(seed)
-    queries = random.floats(max(queryCount, 1) * stride, scale: spread)
-    keys = random.floats(max(keyCount, 1) * stride, scale: spread)
-    values = random.floats(max(keyCount, 1) * stride)
-  }
-
-  /// A bias for every distance from -(queries before the end) to the last key; entry `centre` is distance 0.
-  mutating func addBias(seed: UInt64) {
-    var random = Random(seed)
-    bias = random.floats(firstQueryIndex + queryCount + prefixCount + keyCount + 1)
-  }
-
-  mutating func addPrefix(_ count: Int, seed: UInt64) {
-    var random = Random(seed)
-    prefixCount = count
-    prefixKeys = random.floats(count * prefixStride)
-    prefixValues = random.floats(count * prefixStride)
-  }
-  private var prefixStride: Int { dKV + 5 }
-  var centre: Int { firstQueryIndex + queryCount }
-
-  func run(_ kernels: UnsafePointer<TuskKernels>, queries range: Range<Int>? = nil, keys limit: Int? = nil) -> [Float] {
-    let range = range ?? 0..<queryCount
-    let out = Stored([Float](repeating: -7, count: range.count * stride))
-    let scratch = Stored([Float](repeating: .nan, count: tusk_attention_scratch_floats(dKV)))
-    let (q, k, v) = (Stored(queries), Stored(keys), Stored(values))
-    let (pk, pv) = (Stored(prefixKeys), Stored(prefixValues))
-    let (distances, rows) = (Stored(bias ?? []), Stored(rowIndex ?? [], filler: 0))
-    var head = TuskAttention(
-      queries: q.base + range.lowerBound * stride, queryStride: stride, queryCount: range.count, keys: k.base,
-      keyStride: stride, values: v.base, valueStride: stride, keyCount: limit ?? keyCount,
-      rowIndex: rowIndex == nil ? nil : UnsafePointer(rows.base), prefixKeys: prefixCount > 0 ? pk.base : nil,
-      prefixValues: prefixCount > 0 ? pv.base : nil, prefixStride: prefixStride, prefixCount: prefixCount, dKV: dKV,
-      scale: scale,
-      relativeBias: bias == nil ? nil : UnsafePointer(distances.base + centre),
-      firstQueryIndex: firstQueryIndex + range.lowerBound, causal: causal, out: out.base, outStride: stride)
-    withExtendedLifetime((q, k, v, pk, pv, distances, rows)) { kernels.pointee.attend_f32(&head, scratch.base) }
-    return (0..<range.count).flatMap { i in
-      for d in dKV..<stride where out.base[i * stride + d] != -7 { Issue.record("wrote behind row \(i)") }
-      return (0..<dKV).map { out.base[i * stride + $0] }
-    }
-  }
-
-  /// Position t of the formula: a row of the prefix or of the keys.
-  private func at(_ t: Int, _ prefix: [Float], _ rows: [Float], _ d: Int) -> Double {
-    if t < prefixCount { return Double(prefix[t * prefixStride + d]) }
-    let key = t - prefixCount
-    return Double(rows[(rowIndex.map { Int($0[key]) } ?? key) * stride + d])
-  }
-
-  /// The formula in Double with the whole row of scores.
-  func exact() -> [Double] {
-    var out: [Double] = []
-    for i in 0..<queryCount {
-      let index = firstQueryIndex + i
-      let visible = prefixCount + (causal ? min(keyCount, index + 1) : keyCount)
-      let scores = (0..<visible).map { t in
-        var score = 0.0
-        for d in 0..<dKV { score += Double(queries[i * stride + d]) * at(t, prefixKeys, keys, d) }
-        return score * Double(scale) + (bias.map { Double($0[centre + t - index]) } ?? 0)
-      }
-      let largest = scores.max() ?? 0
-      let weights = scores.map { exp($0 - largest) }
-      let total = weights.reduce(0, +)
-      for d in 0..<dKV {
-        var sum = 0.0
-        for (t, weight) in weights.enumerated() { sum += weight * at(t, prefixValues, values, d) }
-        out.append(visible == 0 ? 0 : sum / total)
-      }
-    }
-    return out
-  }
-}
-
 @Suite struct AttentionTests {
   /// Scores reach +-20, where float32 rounds to 2e-6: the weights, and so the outputs, err by a few times that.
   static let tolerance = 2e-5
@@ -176,6 +85,31 @@ private struct Head {
     joined.keys = rows(head.prefixKeys, head.keys)
     joined.values = rows(head.prefixValues, head.values)
     for kernels in everyKernels { #expect(bits(head.run(kernels)) == bits(joined.run(kernels))) }
+  }
+
+  /// Rows are read in place as halves and as codes: the result is that of the floats they stand for.
+  @Test(arguments: [TuskElementF16, TuskElementI8], [1, 9, 64, 100])
+  func rowsMayBeHalvesOrCodes(element: TuskElement, keyCount: Int) {
+    for (queryCount, dKV, prefixCount) in [(1, 64, 0), (5, 20, 3), (9, 9, 66), (1, 8, 61), (4, 100, 0)] {
+      var head = Head(queryCount: queryCount, keyCount: keyCount, dKV: dKV, seed: 60)
+      head.element = element
+      head.scale = 0.5
+      head.causal = queryCount == 5
+      head.firstQueryIndex = head.causal ? keyCount : 0
+      head.addPrefix(prefixCount, seed: 61)
+      head.addBias(seed: 62)
+      if dKV == 9 { head.rowIndex = (0..<keyCount).map { Int32(($0 * 7) % keyCount) } }
+      let exact = head.exact()
+      let reference = bits(head.run(portable))
+      for kernels in everyKernels {
+        let out = head.run(kernels)
+        #expect(worstError(out, exact) < Self.tolerance, "\(nameOf(kernels)) dKV \(dKV) prefix \(prefixCount)")
+        #expect(bits(out) == reference)
+        for i in [0, queryCount - 1] {
+          #expect(bits(head.run(kernels, queries: i..<i + 1)) == bits(Array(out[i * dKV..<(i + 1) * dKV])))
+        }
+      }
+    }
   }
 
   @Test func rowsMayBeIndirect() {

@@ -9,26 +9,6 @@ import TuskFormat
   private let target: [Int32] = [0] + randomIds(9, below: 53, seed: 2)
   private let request = PlanRequest(sourceTokens: 150, targetTokens: 10)
 
-  @Test(arguments: [WeightEncoding.int8Rows, .float32], [true, false])
-  func neitherThreadsNorTilesNorKernelsChangeABit(encoding: WeightEncoding, isGated: Bool) throws {
-    let config = RandomModel.config(encoding, isGated: isGated)
-    let file = try RandomModel.backbone(config)
-    let task = try RandomModel.task(try #require(file.config), size: 0.3)
-    let reference = try Session(file, request, isaCap: "portable")
-    try reference.setTask(task)
-    let expected = try reference.forced(source, target)
-    #expect(expected.logits.allSatisfy { $0.isFinite })
-    for threads in 1...3 {
-      var request = request
-      request.threads = threads
-      request.budgetBytes = try smallestBudget(config, request)
-      let session = try Session(file, request)
-      try session.setTask(task)
-      #expect(session.plan.tileTokens == 16)
-      #expect(try session.forced(source, target) == expected, "\(threads) threads, \(session.isaName)")
-    }
-  }
-
   @Test func aBatchGivesEachSourceTheAnswerItGetsAlone() throws {
     let file = try RandomModel.backbone(RandomModel.config())
     let config = try #require(file.config)

@@ -2,6 +2,7 @@
 #define TUSK_KERNELS_H
 
 #include "tusk_attention.h"
+#include "tusk_combine.h"
 #include "tusk_kronecker.h"
 #include "tusk_matmul.h"
 
@@ -47,12 +48,25 @@ typedef struct {
   void (*quantize_i16_f32)(const float *x, size_t xStride, size_t M, size_t K, int16_t *codes, size_t codesStride,
                            float *scales);
 
+  /// Quantizes keys and values. x [groups, width] -> codes [groups, width], scales [groups]:
+  ///
+  ///     scale = absmax / 127,  codes = roundHalfToEven(x * (127 / absmax))
+  ///
+  /// Groups of zeros and of what is not finite as in `quantize_i16_f32`.
+  void (*quantize_i8_f32)(const float *x, size_t groups, size_t width, int8_t *codes, float *scales);
+
+  /// y[i] = the half nearest to x[i], ties to even; magnitudes above 65504 become that, NaN stays. [n]
+  void (*convert_f16_f32)(const float *x, size_t n, uint16_t *y);
+
   /// Columns n0 ..< n1 of the product; see TuskMatmulI16. M = 1 streams the weights once at memory speed; larger M
   /// reads them once per call, too, as long as the activations stay in the second-level cache.
   void (*matmul_f32_i16_i8)(const TuskMatmulI16 *product, size_t n0, size_t n1);
 
   /// Columns n0 ..< n1 of the product; see TuskMatmulF32.
   void (*matmul_f32_f32_f32)(const TuskMatmulF32 *product, size_t n0, size_t n1);
+
+  /// See TuskCombine.
+  void (*combine_f32)(const TuskCombine *product);
 
   /// y[k] = codes[k] * scale: one row of an int8 matrix, for example an embedding. Reads K bytes.
   void (*gather_f32_i8)(const int8_t *codes, float scale, size_t K, float *y);

@@ -1,60 +1,6 @@
-#include "../attention_plan.h"
+#include "attention_rows.h"
 #include "lanes.h"
 #include "math.h"
-
-INLINE size_t ISA(row_of)(const TuskAttention *a, size_t key) {
-  return a->rowIndex ? (size_t)a->rowIndex[key] : key;
-}
-
-/// The row of position t: of the prefix, then of the keys.
-INLINE const float *ISA(key_at)(const TuskAttention *a, size_t t) {
-  if (t < a->prefixCount) return a->prefixKeys + t * a->prefixStride;
-  return a->keys + ISA(row_of)(a, t - a->prefixCount) * a->keyStride;
-}
-
-/// Values of positions first ..< first + count that belong to the prefix.
-INLINE size_t ISA(prefix_part)(const TuskAttention *a, size_t first, size_t count) {
-  if (first >= a->prefixCount) return 0;
-  return a->prefixCount - first < count ? a->prefixCount - first : count;
-}
-
-/// Eight rows of eight floats to eight columns, in registers.
-INLINE void ISA(transpose_8x8)(const float *const rows[8], size_t d, float *out, size_t outStride) {
-  f32x8 r[8], s[8], t[8];
-  for (int i = 0; i < 8; i++) r[i] = load(rows[i] + d);
-  for (int i = 0; i < 4; i++) {
-    s[2 * i] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
-    s[2 * i + 1] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
-  }
-  for (int i = 0; i < 2; i++) {
-    for (int j = 0; j < 2; j++) {
-      f32x8 a = s[4 * i + j], b = s[4 * i + j + 2];
-      t[4 * i + 2 * j] = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
-      t[4 * i + 2 * j + 1] = __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
-    }
-  }
-  for (int i = 0; i < 4; i++) {
-    store(out + (size_t)i * outStride, __builtin_shufflevector(t[i], t[i + 4], 0, 1, 2, 3, 8, 9, 10, 11));
-    store(out + (size_t)(i + 4) * outStride, __builtin_shufflevector(t[i], t[i + 4], 4, 5, 6, 7, 12, 13, 14, 15));
-  }
-}
-
-/// Keys at positions first ..< first + count as columns: out [dKV, KEY_TILE]. Columns behind count up to a multiple of 8 repeat the
-/// last key; their scores are masked.
-static void ISA(transpose_keys)(const TuskAttention *a, size_t first, size_t count, float *out) {
-  for (size_t group = 0; group < count; group += 8) {
-    const float *rows[8];
-    for (size_t i = 0; i < 8; i++) {
-      size_t key = group + i < count ? group + i : count - 1;
-      rows[i] = ISA(key_at)(a, first + key);
-    }
-    size_t d = 0;
-    for (; d + 8 <= a->dKV; d += 8) ISA(transpose_8x8)(rows, d, out + d * KEY_TILE + group, KEY_TILE);
-    for (; d < a->dKV; d++) {
-      for (size_t i = 0; i < 8; i++) out[d * KEY_TILE + group + i] = rows[i][d];
-    }
-  }
-}
 
 /// q.k of QT queries and CT * 8 keys: one lane per key, summed over d in order, whatever the tile.
 INLINE void ISA(score_tile)(const TuskAttention *a, size_t query, const float *keys, float *scores, const int QT,
@@ -77,13 +23,16 @@ INLINE void ISA(score_tile)(const TuskAttention *a, size_t query, const float *k
 }
 
 /// Scores of one query over a tile -> weights e^(score - maximum), zero from `visible` on up to a multiple of 8.
-/// Updates the running maximum and sum; returns the factor for what was accumulated before.
-static float ISA(soften)(const TuskAttention *a, size_t queryIndex, size_t firstKey, size_t visible, float *scores,
-                         float *maximum, float *sum) {
+/// Updates the running maximum and sum; returns the factor for what was accumulated before. `keyScales` of the tile or
+/// NULL.
+static float ISA(soften)(const TuskAttention *a, size_t queryIndex, size_t firstKey, size_t visible,
+                         const float *keyScales, float *scores, float *maximum, float *sum) {
   const float *bias = a->relativeBias ? a->relativeBias + (ptrdiff_t)firstKey - (ptrdiff_t)queryIndex : NULL;
   f32x8 largest = splat(-__builtin_inff());
   for (size_t j = 0; j < visible; j += 8) {
-    f32x8 s = load(scores + j) * a->scale;
+    f32x8 s = load(scores + j);
+    if (keyScales) s *= load(keyScales + j);
+    s *= a->scale;
     if (visible - j >= 8) {
       if (bias) s += load(bias + j);
     } else {
@@ -108,19 +57,23 @@ static float ISA(soften)(const TuskAttention *a, size_t queryIndex, size_t first
   return factor;
 }
 
-/// sums += weight_j v for one row of values, CT * 8 columns, QT queries.
-INLINE void ISA(add_value)(f32x8 sums[QUERY_GROUP][8], const float *v, const float *weights, size_t j, const int QT,
-                           const int CT) {
+/// sums += weight_j v for one row of values, CT * 8 columns from column d on, QT queries.
+INLINE void ISA(add_value)(f32x8 sums[QUERY_GROUP][8], const void *row, size_t d, const float *weights, size_t j,
+                           const int QT, const int CT, const TuskElement element) {
   for (int c = 0; c < CT; c++) {
-    f32x8 lanes = load(v + c * 8);
+    f32x8 lanes = ISA(load_row)(row, d + (size_t)c * 8, element);
     for (int i = 0; i < QT; i++) sums[i][c] += splat(weights[i * KEY_TILE + j]) * lanes;
   }
+}
+
+INLINE const void *ISA(value_row)(const TuskAttention *a, size_t key, const TuskElement element) {
+  return (const char *)a->values + ISA(row_of)(a, key) * a->valueStride * ISA(element_bytes)(element);
 }
 
 /// out = out * factor + sum_j weight_j v_j for QT queries and CT * 8 columns from column d on: keys in order, whatever
 /// the tile.
 INLINE void ISA(value_tile)(const TuskAttention *a, size_t query, size_t firstKey, size_t count, const float *weights,
-                            const float *factors, size_t d, const int QT, const int CT) {
+                            const float *factors, size_t d, const int QT, const int CT, const TuskElement element) {
   f32x8 sums[QUERY_GROUP][8];
   for (int i = 0; i < QT; i++) {
     const float *out = a->out + (query + (size_t)i) * a->outStride + d;
@@ -128,11 +81,12 @@ INLINE void ISA(value_tile)(const TuskAttention *a, size_t query, size_t firstKe
   }
   size_t j = 0, prefix = ISA(prefix_part)(a, firstKey, count);
   for (; j < prefix; j++) {
-    ISA(add_value)(sums, a->prefixValues + (firstKey + j) * a->prefixStride + d, weights, j, QT, CT);
+    const float *row = a->prefixValues + (firstKey + j) * a->prefixStride;
+    ISA(add_value)(sums, row, d, weights, j, QT, CT, TuskElementF32);
   }
   for (; j < count; j++) {
-    size_t row = ISA(row_of)(a, firstKey + j - a->prefixCount);
-    ISA(add_value)(sums, a->values + row * a->valueStride + d, weights, j, QT, CT);
+    const void *row = ISA(value_row)(a, firstKey + j - a->prefixCount, element);
+    ISA(add_value)(sums, row, d, weights, j, QT, CT, element);
   }
   for (int i = 0; i < QT; i++) {
     float *out = a->out + (query + (size_t)i) * a->outStride + d;
@@ -141,8 +95,8 @@ INLINE void ISA(value_tile)(const TuskAttention *a, size_t query, size_t firstKe
 }
 
 /// The columns behind the last multiple of 8.
-static void ISA(value_tail)(const TuskAttention *a, size_t query, size_t firstKey, size_t count, const float *weights,
-                            const float *factors, size_t d, size_t queries) {
+INLINE void ISA(value_tail)(const TuskAttention *a, size_t query, size_t firstKey, size_t count, const float *weights,
+                            const float *factors, size_t d, size_t queries, const TuskElement element) {
   for (size_t i = 0; i < queries; i++) {
     float *out = a->out + (query + i) * a->outStride;
     for (size_t column = d; column < a->dKV; column++) {
@@ -152,17 +106,32 @@ static void ISA(value_tail)(const TuskAttention *a, size_t query, size_t firstKe
         sum += weights[i * KEY_TILE + j] * a->prefixValues[(firstKey + j) * a->prefixStride + column];
       }
       for (; j < count; j++) {
-        size_t row = ISA(row_of)(a, firstKey + j - a->prefixCount);
-        sum += weights[i * KEY_TILE + j] * a->values[row * a->valueStride + column];
+        const void *row = ISA(value_row)(a, firstKey + j - a->prefixCount, element);
+        sum += weights[i * KEY_TILE + j] * ISA(load_one)(row, column, element);
       }
       out[column] = sum;
     }
   }
 }
 
-/// One tile of keys for QT queries.
+/// out = out * factor + sum_j weight_j v_j, all columns.
+INLINE void ISA(add_values)(const TuskAttention *a, size_t query, size_t firstKey, size_t count, const float *weights,
+                            const float *factors, const int QT, const TuskElement element) {
+  size_t d = 0;
+  if (QT == 1) {
+    for (; d + 64 <= a->dKV; d += 64) {
+      ISA(value_tile)(a, query, firstKey, count, weights, factors, d, QT, 8, element);
+    }
+  }
+  for (; d + 16 <= a->dKV; d += 16) ISA(value_tile)(a, query, firstKey, count, weights, factors, d, QT, 2, element);
+  for (; d + 8 <= a->dKV; d += 8) ISA(value_tile)(a, query, firstKey, count, weights, factors, d, QT, 1, element);
+  if (d < a->dKV) ISA(value_tail)(a, query, firstKey, count, weights, factors, d, (size_t)QT, element);
+}
+
+/// One tile of keys, transposed, for QT queries. `keyScales` and `valueScales` [KEY_TILE] of int8 rows, or NULL.
 INLINE void ISA(attend_group)(const TuskAttention *a, size_t query, size_t firstKey, size_t count, const float *keys,
-                              float *weights, float *maxima, float *sums, const int QT) {
+                              const float *keyScales, const float *valueScales, float *weights, float *maxima,
+                              float *sums, const int QT) {
   size_t c = 0;
   if (QT == 1) {
     for (; c + 64 <= count; c += 64) ISA(score_tile)(a, query, keys + c, weights + c, QT, 8);
@@ -181,17 +150,16 @@ INLINE void ISA(attend_group)(const TuskAttention *a, size_t query, size_t first
     }
     float *w = weights + i * KEY_TILE;
     factors[i] = 1;
-    if (visible > 0) factors[i] = ISA(soften)(a, index, firstKey, visible, w, &maxima[i], &sums[i]);
+    if (visible > 0) factors[i] = ISA(soften)(a, index, firstKey, visible, keyScales, w, &maxima[i], &sums[i]);
+    if (valueScales) ISA(multiply_f32)(w, valueScales, visible);
     for (size_t j = visible; j < count; j++) w[j] = 0;
     longest = visible > longest ? visible : longest;
   }
-  size_t d = 0;
-  if (QT == 1) {
-    for (; d + 64 <= a->dKV; d += 64) ISA(value_tile)(a, query, firstKey, longest, weights, factors, d, QT, 8);
+  switch (a->element) {
+  case TuskElementF16: ISA(add_values)(a, query, firstKey, longest, weights, factors, QT, TuskElementF16); break;
+  case TuskElementI8: ISA(add_values)(a, query, firstKey, longest, weights, factors, QT, TuskElementI8); break;
+  default: ISA(add_values)(a, query, firstKey, longest, weights, factors, QT, TuskElementF32);
   }
-  for (; d + 16 <= a->dKV; d += 16) ISA(value_tile)(a, query, firstKey, longest, weights, factors, d, QT, 2);
-  for (; d + 8 <= a->dKV; d += 8) ISA(value_tile)(a, query, firstKey, longest, weights, factors, d, QT, 1);
-  if (d < a->dKV) ISA(value_tail)(a, query, firstKey, longest, weights, factors, d, (size_t)QT);
 }
 
 static void ISA(attend_f32)(const TuskAttention *a, float *scratch) {
@@ -199,6 +167,8 @@ static void ISA(attend_f32)(const TuskAttention *a, float *scratch) {
   float *weights = keys + a->dKV * KEY_TILE;
   float *maxima = weights + QUERY_GROUP * KEY_TILE;
   float *sums = maxima + QUERY_BLOCK;
+  float *keyScales = a->element == TuskElementI8 ? sums + QUERY_BLOCK : NULL;
+  float *valueScales = keyScales ? keyScales + KEY_TILE : NULL;
   for (size_t block = 0; block < a->queryCount; block += QUERY_BLOCK) {
     size_t queries = a->queryCount - block < QUERY_BLOCK ? a->queryCount - block : QUERY_BLOCK;
     for (size_t i = 0; i < queries; i++) {
@@ -211,13 +181,17 @@ static void ISA(attend_f32)(const TuskAttention *a, float *scratch) {
     keyEnd += a->prefixCount;
     for (size_t firstKey = 0; firstKey < keyEnd; firstKey += KEY_TILE) {
       size_t count = keyEnd - firstKey < KEY_TILE ? keyEnd - firstKey : KEY_TILE;
-      ISA(transpose_keys)(a, firstKey, count, keys);
+      size_t prefix = ISA(prefix_part)(a, firstKey, count);
+      ISA(transpose_keys)(a, firstKey, count, prefix, keys);
+      if (keyScales) ISA(gather_scales)(a, firstKey, count, prefix, keyScales, valueScales);
       size_t i = 0;
       for (; i + QUERY_GROUP <= queries; i += QUERY_GROUP) {
-        ISA(attend_group)(a, block + i, firstKey, count, keys, weights, maxima + i, sums + i, QUERY_GROUP);
+        ISA(attend_group)(a, block + i, firstKey, count, keys, keyScales, valueScales, weights, maxima + i, sums + i,
+                          QUERY_GROUP);
       }
       for (; i < queries; i++) {
-        ISA(attend_group)(a, block + i, firstKey, count, keys, weights, maxima + i, sums + i, 1);
+        ISA(attend_group)(a, block + i, firstKey, count, keys, keyScales, valueScales, weights, maxima + i, sums + i,
+                          1);
       }
     }
     for (size_t i = 0; i < queries; i++) {

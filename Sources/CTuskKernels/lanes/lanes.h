@@ -39,6 +39,34 @@ INLINE void store_part(float *p, f32x8 v, size_t n) {
   for (size_t i = 0; i < n; i++) p[i] = lanes[i];
 }
 
+typedef uint16_t u16x8 __attribute__((ext_vector_type(8)));
+typedef int8_t i8x8 __attribute__((ext_vector_type(8)));
+
+INLINE f32x8 load_i8(const int8_t *p) {
+  i8x8 v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(v, f32x8);
+}
+
+/// 8 half-precision numbers. A file whose target converts them by an instruction defines TUSK_NATIVE_F16 before; the
+/// result is exact either way.
+INLINE f32x8 load_f16(const uint16_t *p) {
+#if defined(TUSK_NATIVE_F16) || defined(__aarch64__)
+  typedef _Float16 f16x8 __attribute__((ext_vector_type(8)));
+  f16x8 v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(v, f32x8);
+#else
+  u16x8 v;
+  __builtin_memcpy(&v, p, sizeof v);
+  i32x8 word = __builtin_convertvector(v, i32x8);
+  // Exponents differ by 112; the product also normalizes what is subnormal as a half.
+  f32x8 magnitude = (f32x8)((word & 0x7FFF) << 13) * 0x1p112f;
+  i32x8 special = ((word & 0x7C00) == 0x7C00) & 0x7F800000;
+  return (f32x8)((i32x8)magnitude | special | ((word & 0x8000) << 16));
+#endif
+}
+
 INLINE f32x8 splat(float x) { return (f32x8)x; }
 
 INLINE i32x8 bits(f32x8 v) { return (i32x8)v; }

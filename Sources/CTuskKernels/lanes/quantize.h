@@ -48,3 +48,52 @@ static void ISA(quantize_i16_f32)(const float *x, size_t xStride, size_t M, size
     __builtin_memset(codes + k, 0, (codesStride - k) * sizeof *codes);
   }
 }
+
+/// Halves nearest to 8 floats, ties to even, magnitudes above the largest half as that; NaN stays.
+INLINE u16x8 ISA(to_f16)(f32x8 x) {
+  i32x8 sign = bits(x) & (int32_t)0x80000000;
+  f32x8 magnitude = smaller((f32x8)(bits(x) & 0x7FFFFFFF), splat(65504.0f));
+  i32x8 word = bits(magnitude);
+  // Rounds the mantissa to 10 bits and moves the exponent; a carry is what rounding up to the next power of 2 is.
+  i32x8 normal = (word + 0xFFF + ((word >> 13) & 1) - (112 << 23)) >> 13;
+  // Below 2^-14 the halves are 2^-24 apart, as floats from 0.5 on are.
+  i32x8 subnormal = bits(magnitude + 0.5f) - 0x3F000000;
+  i32x8 half = (i32x8)choose(magnitude < 0x1p-14f, (f32x8)subnormal, (f32x8)normal);
+  half = (i32x8)choose(x == x, (f32x8)half, (f32x8)(i32x8)0x7E00);
+  return __builtin_convertvector(half | ((sign >> 16) & 0x8000), u16x8);
+}
+
+static void ISA(convert_f16_f32)(const float *x, size_t n, uint16_t *y) {
+  size_t k = 0;
+  for (; k + LANES <= n; k += LANES) {
+    u16x8 half = ISA(to_f16)(load(x + k));
+    __builtin_memcpy(y + k, &half, sizeof half);
+  }
+  if (k < n) {
+    u16x8 half = ISA(to_f16)(load_part(x + k, n - k));
+    for (size_t i = 0; k + i < n; i++) y[k + i] = half[i];
+  }
+}
+
+static void ISA(quantize_i8_f32)(const float *x, size_t groups, size_t width, int8_t *codes, float *scales) {
+  for (size_t group = 0; group < groups; group++, x += width, codes += width) {
+    int32_t word = ISA(absmax_bits)(x, width);
+    float absmax;
+    __builtin_memcpy(&absmax, &word, sizeof absmax);
+    float inverse = 127.0f / absmax;
+    bool finite = word < 0x7F800000;
+    if (!finite || inverse > 3.40282347e38f) {
+      __builtin_memset(codes, 0, width);
+      scales[group] = finite ? 0.0f : __builtin_nanf("");
+      continue;
+    }
+    scales[group] = absmax / 127.0f;
+    for (size_t k = 0; k < width; k += LANES) {
+      size_t count = width - k < LANES ? width - k : LANES;
+      f32x8 v = count == LANES ? load(x + k) : load_part(x + k, count);
+      // At most 127 in magnitude: absmax * (127 / absmax) rounds to less than 127.5.
+      i8x8 narrow = __builtin_convertvector(bits(v * inverse + ROUNDING_MAGIC) - 0x4B400000, i8x8);
+      __builtin_memcpy(codes + k, &narrow, count);
+    }
+  }
+}

@@ -4,8 +4,11 @@
   {                                                   \
     .name = isa,                                      \
     .quantize_i16_f32 = FLOATS(quantize_i16_f32),     \
+    .quantize_i8_f32 = FLOATS(quantize_i8_f32),       \
+    .convert_f16_f32 = FLOATS(convert_f16_f32),       \
     .matmul_f32_i16_i8 = ISA(matmul_f32_i16_i8),      \
     .matmul_f32_f32_f32 = FLOATS(matmul_f32_f32_f32), \
+    .combine_f32 = FLOATS(combine_f32),               \
     .gather_f32_i8 = FLOATS(gather_f32_i8),           \
     .rmsnorm_f32 = FLOATS(rmsnorm_f32),               \
     .layernorm_f32 = FLOATS(layernorm_f32),           \

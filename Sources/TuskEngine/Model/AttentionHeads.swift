@@ -7,11 +7,11 @@ struct AttentionHeads {
   let queries: UnsafePointer<Float>
   let context: UnsafeMutablePointer<Float>
   let queryCount: Int
-  /// Rows of keys and values, `rowStride` floats apart; head h begins at h * K.
-  let keys: UnsafePointer<Float>
-  let values: UnsafePointer<Float>
+  /// Key and value j are row j `rowStep`; head h is group h of a row.
+  let keys: KeyValueRows
+  let values: KeyValueRows
   let keyCount: Int
-  let rowStride: Int
+  var rowStep = 1
   /// Row of key j, if keys of one sequence are scattered.
   var rowIndex: UnsafePointer<Int32>?
   /// Distance 0 of head 0 in a table [H, biasStride], or nil.
@@ -19,21 +19,22 @@ struct AttentionHeads {
   var biasStride = 0
   var firstQueryIndex = 0
   /// A task's rows in front of the keys, [P, H K] each, `prefixStride` floats apart; nil and 0 without. Distances of the
-  /// bias count them: key j is at position P + j, query m at position firstQueryIndex + m.
+  /// bias count them: key j is at position P + j, query m at firstQueryIndex + m with firstQueryIndex in 0 ... P more.
   var prefixKeys: UnsafePointer<Float>?
   var prefixValues: UnsafePointer<Float>?
   var prefixStride = 0
   var prefixCount = 0
-
   /// Queries of one piece of work.
-  static let queryTile = 16
+  var queryTile = 16
+
+  var headCount: Int { keys.width / keys.groupWidth }
 }
 
 extension Workspace {
   /// Runs all heads of `heads`.
   func attend(_ heads: AttentionHeads) {
-    let tiles = (heads.queryCount + AttentionHeads.queryTile - 1) / AttentionHeads.queryTile
-    pool.run(config.headCount * tiles, AttentionJob(workspace: self, heads: heads, tiles: tiles)) {
+    let tiles = (heads.queryCount + heads.queryTile - 1) / heads.queryTile
+    pool.run(heads.headCount * tiles, AttentionJob(workspace: self, heads: heads, tiles: tiles)) {
       context, index, worker in
       let job = context!.assumingMemoryBound(to: AttentionJob.self)
       job.pointee.run(index, worker: Int(worker))
@@ -47,19 +48,24 @@ private struct AttentionJob {
   let tiles: Int
 
   func run(_ index: Int, worker: Int) {
-    let config = workspace.config
     let head = index / tiles
-    let first = index % tiles * AttentionHeads.queryTile
-    let offset = first * config.innerWidth + head * config.dKV
+    let first = index % tiles * heads.queryTile
+    let width = heads.keys.width
+    let headWidth = heads.keys.groupWidth
+    let offset = first * width + head * headWidth
+    let keys = heads.keys.from(row: 0, group: head)
+    let values = heads.values.from(row: 0, group: head)
+    let rowStride = width * heads.rowStep
     var attention = TuskAttention(
-      queries: heads.queries + offset, queryStride: config.innerWidth,
-      queryCount: min(AttentionHeads.queryTile, heads.queryCount - first), keys: heads.keys + head * config.dKV,
-      keyStride: heads.rowStride, values: heads.values + head * config.dKV, valueStride: heads.rowStride,
-      keyCount: heads.keyCount, rowIndex: heads.rowIndex, prefixKeys: heads.prefixKeys.map { $0 + head * config.dKV },
-      prefixValues: heads.prefixValues.map { $0 + head * config.dKV }, prefixStride: heads.prefixStride,
-      prefixCount: heads.prefixCount, dKV: config.dKV, scale: config.attentionScale,
+      queries: heads.queries + offset, queryStride: width, queryCount: min(heads.queryTile, heads.queryCount - first),
+      element: keys.precision.element, keys: keys.base, keyStride: rowStride, values: values.base,
+      valueStride: rowStride, keyScales: keys.scales, valueScales: values.scales,
+      scaleStride: heads.headCount * heads.rowStep, keyCount: heads.keyCount, rowIndex: heads.rowIndex,
+      prefixKeys: heads.prefixKeys.map { $0 + head * headWidth },
+      prefixValues: heads.prefixValues.map { $0 + head * headWidth }, prefixStride: heads.prefixStride,
+      prefixCount: heads.prefixCount, dKV: headWidth, scale: workspace.config.attentionScale,
       relativeBias: heads.bias.map { $0 + head * heads.biasStride }, firstQueryIndex: heads.firstQueryIndex + first,
-      causal: false, out: heads.context + offset, outStride: config.innerWidth)
+      causal: false, out: heads.context + offset, outStride: width)
     workspace.kernels.attend_f32(&attention, workspace.workerScratch(worker))
   }
 }

@@ -16,6 +16,7 @@ extension Session {
     precondition(config.hasDecoder, "an encoder does not decode")
     precondition(position < plan.request.targetTokens, "more positions than planned")
     let rows = rowCount
+    workspace.beginDecoding()
     let target = workspace.arena.floats(plan.regions.target)
     for row in 0..<rows { embed(ids[row], into: target + row * config.dModel) }
     for layer in 0..<config.decoderLayerCount {
@@ -51,27 +52,26 @@ extension Session {
     let slot = config.slots.slot(.decoder, .selfAttention, layer: layer)
     normalize(target, slot, weights.matrix(.selfAttentionNorm, .decoder, layer: layer))
     let input = workspace.setInput(workspace.normed, rows: rows, columns: config.dModel)
-    // [L, T, R, H K]
-    let start = layer * plan.request.targetTokens * rows * inner
-    let keys = workspace.arena.floats(plan.regions.selfKeys) + start
-    let values = workspace.arena.floats(plan.regions.selfValues) + start
+    let targetTokens = plan.request.targetTokens
+    // [T, R, H K] of this block.
+    let keys = KeyValueRows(plan.regions.selfKeys, workspace.arena).from(row: layer * targetTokens * rows)
+    let values = KeyValueRows(plan.regions.selfValues, workspace.arena).from(row: layer * targetTokens * rows)
     workspace.multiply(
       input, weights.matrix(.selfAttentionQ, .decoder, layer: layer), workspace.queries, yStride: inner)
     workspace.multiply(
-      input, weights.matrix(.selfAttentionK, .decoder, layer: layer), keys + position * rows * inner, yStride: inner)
+      input, weights.matrix(.selfAttentionK, .decoder, layer: layer), into: keys.from(row: position * rows))
     workspace.multiply(
-      input, weights.matrix(.selfAttentionV, .decoder, layer: layer), values + position * rows * inner, yStride: inner)
-    let targetTokens = plan.request.targetTokens
+      input, weights.matrix(.selfAttentionV, .decoder, layer: layer), into: values.from(row: position * rows))
     // Distance 0; the columns behind it are met by keys behind a prefix.
-    let bias = workspace.arena.floats(plan.regions.decoderBias) + (targetTokens - 1)
+    let bias = workspace.arena.floats(plan.regions.decoderBias) + plan.request.decoderDistancesBehind
     for row in 0..<rows {
       // With a history of cache rows, key t lies at row t R + cacheRows[t]; those products are formed by the search.
-      let own = cacheRows == nil ? row * inner : 0
+      let own = cacheRows == nil ? row : 0
       workspace.attend(
         AttentionHeads(
           queries: workspace.queries + row * inner, context: workspace.context + row * inner, queryCount: 1,
-          keys: keys + own, values: values + own, keyCount: position + 1,
-          rowStride: cacheRows == nil ? rows * inner : inner, rowIndex: cacheRows.map { $0 + row * targetTokens },
+          keys: keys.from(row: own), values: values.from(row: own), keyCount: position + 1,
+          rowStep: cacheRows == nil ? rows : 1, rowIndex: cacheRows.map { $0 + row * targetTokens },
           bias: bias, biasStride: plan.request.decoderDistances, firstQueryIndex: position))
     }
     let context = workspace.setInput(workspace.context, rows: rows, columns: inner)
@@ -88,13 +88,17 @@ extension Session {
     let input = workspace.setInput(workspace.normed, rows: rowCount, columns: config.dModel)
     workspace.multiply(
       input, weights.matrix(.crossAttentionQ, .decoder, layer: layer), workspace.queries, yStride: inner)
-    for source in 0..<plan.request.batch {
-      let rows = crossKeyValues(layer, source)
-      let first = source * beams * inner
-      workspace.attend(
-        AttentionHeads(
-          queries: workspace.queries + first, context: workspace.context + first, queryCount: beams, keys: rows.keys,
-          values: rows.values, keyCount: sourceLengths[source], rowStride: inner))
+    if plan.crossAttention == .absorbed {
+      attendAbsorbed(layer)
+    } else {
+      for source in 0..<plan.request.batch {
+        let rows = crossKeyValues(layer, source)
+        let first = source * beams * inner
+        workspace.attend(
+          AttentionHeads(
+            queries: workspace.queries + first, context: workspace.context + first, queryCount: beams, keys: rows.keys,
+            values: rows.values, keyCount: sourceLengths[source]))
+      }
     }
     let context = workspace.setInput(workspace.context, rows: rowCount, columns: inner)
     workspace.multiply(

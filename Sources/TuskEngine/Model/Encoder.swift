@@ -24,6 +24,7 @@ extension Session {
   ) throws(EngineError) {
     try requireIds(ids, atMost: plan.request.sourceTokens, .sourceTooLong, source: source)
     try requireTypes(types, count: ids.count)
+    workspace.beginEncoding()
     let stream = workspace.arena.floats(plan.regions.source)
     embedSource(ids, types, into: stream)
     observe(0, stream)
@@ -40,7 +41,7 @@ extension Session {
     if config.hasDecoder { prepareCrossAttention(stream, count: ids.count, source) }
   }
 
-  /// [S, D] of the source encoded last; valid until the next one is encoded.
+  /// [S, D] of the source encoded last; valid until the next one is encoded or decoding begins.
   public var encoderOutput: UnsafePointer<Float> { UnsafePointer(workspace.arena.floats(plan.regions.source)) }
 
   private func encoderSelfAttention(
@@ -50,20 +51,19 @@ extension Session {
     let slot = config.slots.slot(.encoder, .selfAttention, layer: layer)
     let norm = runner.norm(slot, weights.matrix(.selfAttentionNorm, .encoder, layer: layer))
     let inner = config.innerWidth
-    let keys = workspace.arena.floats(plan.regions.encoderKeys)
-    let values = workspace.arena.floats(plan.regions.encoderValues)
+    let keys = KeyValueRows(plan.regions.encoderKeys, workspace.arena)
+    let values = KeyValueRows(plan.regions.encoderValues, workspace.arena)
     for tile in tiles(count) {
       let input = productInput(stream, tile, norm)
       workspace.multiply(
-        input, weights.matrix(.selfAttentionK, .encoder, layer: layer), keys + tile.lowerBound * inner, yStride: inner)
+        input, weights.matrix(.selfAttentionK, .encoder, layer: layer), into: keys.from(row: tile.lowerBound))
       workspace.multiply(
-        input, weights.matrix(.selfAttentionV, .encoder, layer: layer), values + tile.lowerBound * inner,
-        yStride: inner)
+        input, weights.matrix(.selfAttentionV, .encoder, layer: layer), into: values.from(row: tile.lowerBound))
     }
     let biasStride = plan.request.encoderDistances
     let bias =
       config.positionScheme == .relativeBias
-      ? workspace.arena.floats(plan.regions.encoderBias) + (plan.request.sourceTokens - 1) : nil
+      ? workspace.arena.floats(plan.regions.encoderBias) + plan.request.encoderDistancesBehind : nil
     for tile in tiles(count) {
       let input = productInput(stream, tile, norm)
       workspace.multiply(
@@ -71,7 +71,7 @@ extension Session {
       workspace.attend(
         AttentionHeads(
           queries: workspace.queries, context: workspace.context, queryCount: tile.count, keys: keys, values: values,
-          keyCount: count, rowStride: inner, bias: bias, biasStride: biasStride, firstQueryIndex: tile.lowerBound))
+          keyCount: count, bias: bias, biasStride: biasStride, firstQueryIndex: tile.lowerBound))
       let context = workspace.setInput(workspace.context, rows: tile.count, columns: inner)
       workspace.multiply(
         context, weights.matrix(.selfAttentionO, .encoder, layer: layer), workspace.subLayer, yStride: config.dModel)
@@ -95,32 +95,36 @@ extension Session {
     }
   }
 
-  /// Keys and values of the decoder's cross-attention, all blocks: [L, 2, S, H K] of this source.
+  /// What the decoder's cross-attention reads of this source: keys and values of all blocks, or the output itself.
   private func prepareCrossAttention(_ output: UnsafePointer<Float>, count: Int, _ source: Int) {
-    let inner = config.innerWidth
+    guard plan.crossAttention == .cached else {
+      workspace.store(output, count: count, absorbedRows(source))
+      return
+    }
     for tile in tiles(count) {
       let input = workspace.setInput(
         output + tile.lowerBound * config.dModel, rows: tile.count, columns: config.dModel)
       for layer in 0..<config.decoderLayerCount {
         let rows = crossKeyValues(layer, source)
         workspace.multiply(
-          input, weights.matrix(.crossAttentionK, .decoder, layer: layer), rows.keys + tile.lowerBound * inner,
-          yStride: inner)
+          input, weights.matrix(.crossAttentionK, .decoder, layer: layer), into: rows.keys.from(row: tile.lowerBound))
         workspace.multiply(
-          input, weights.matrix(.crossAttentionV, .decoder, layer: layer), rows.values + tile.lowerBound * inner,
-          yStride: inner)
+          input, weights.matrix(.crossAttentionV, .decoder, layer: layer), into: rows.values.from(row: tile.lowerBound))
       }
     }
   }
 
-  /// Cross-attention keys and values of block `layer` for `source`: [S, H K] each.
-  func crossKeyValues(
-    _ layer: Int, _ source: Int
-  ) -> (keys: UnsafeMutablePointer<Float>, values: UnsafeMutablePointer<Float>) {
-    let size = plan.request.sourceTokens * config.innerWidth
-    let start =
-      workspace.arena.floats(plan.regions.crossKeyValues) + (source * config.decoderLayerCount + layer) * 2 * size
-    return (start, start + size)
+  /// Cached keys and values of cross-attention in block `layer` for `source`: [S, H K] each.
+  func crossKeyValues(_ layer: Int, _ source: Int) -> (keys: KeyValueRows, values: KeyValueRows) {
+    let count = plan.request.sourceTokens
+    let rows = KeyValueRows(plan.regions.cross, workspace.arena)
+      .from(row: (source * config.decoderLayerCount + layer) * 2 * count)
+    return (rows, rows.from(row: count))
+  }
+
+  /// The output of the encoder for `source`, from which absorbed cross-attention computes: [S, D].
+  func absorbedRows(_ source: Int) -> KeyValueRows {
+    KeyValueRows(plan.regions.cross, workspace.arena).from(row: source * plan.request.sourceTokens)
   }
 
   /// What a sub-layer takes of the stream's rows: their norm, or with a norm behind it the rows themselves.

@@ -11,18 +11,10 @@ final class Workspace {
   let arena: Arena
   let regions: Regions
 
-  /// [M, D]
-  let normed: UnsafeMutablePointer<Float>
-  let subLayer: UnsafeMutablePointer<Float>
-  /// [M, H K]
-  let queries: UnsafeMutablePointer<Float>
-  let context: UnsafeMutablePointer<Float>
-  /// [M, F]
-  let hidden: UnsafeMutablePointer<Float>
-  let gate: UnsafeMutablePointer<Float>
-  /// Codes of the activations that enter the next products, [M, up to max(D, F, H K)], and a scale per row.
-  private let codes: UnsafeMutablePointer<Int16>
-  private let codeScales: UnsafeMutablePointer<Float>
+  private let encodingTile: TileRows
+  private let decodingTile: TileRows
+  /// The tile in use: encoding and decoding have each their own, in the same bytes.
+  private var tile: TileRows
   private let workers: UnsafeMutableRawPointer
 
   init(_ config: BackboneConfig, _ kernels: TuskKernels, _ pool: ThreadPool, _ arena: Arena, _ regions: Regions) {
@@ -31,16 +23,21 @@ final class Workspace {
     self.pool = pool
     self.arena = arena
     self.regions = regions
-    normed = arena.floats(regions.normed)
-    subLayer = arena.floats(regions.subLayer)
-    queries = arena.floats(regions.queries)
-    context = arena.floats(regions.context)
-    hidden = arena.floats(regions.hidden)
-    gate = arena.floats(regions.gate)
-    codes = arena.pointer(regions.codes, to: Int16.self)
-    codeScales = arena.floats(regions.codeScales)
+    encodingTile = TileRows(regions.encodingTile, arena)
+    decodingTile = TileRows(regions.decodingTile, arena)
+    tile = encodingTile
     workers = UnsafeMutableRawPointer(arena.pointer(regions.workers, to: UInt8.self))
   }
+
+  func beginEncoding() { tile = encodingTile }
+  func beginDecoding() { tile = decodingTile }
+
+  /// [M, D]
+  var normed: UnsafeMutablePointer<Float> { tile.normed }
+  var subLayer: UnsafeMutablePointer<Float> { tile.subLayer }
+  /// [M, H K]
+  var queries: UnsafeMutablePointer<Float> { tile.queries }
+  var context: UnsafeMutablePointer<Float> { tile.context }
 
   /// Working memory of worker `worker`: [workerBytes / 4].
   func workerScratch(_ worker: Int) -> UnsafeMutablePointer<Float> {
@@ -50,10 +47,11 @@ final class Workspace {
   /// Declares `x` [M, columns] the input of the products that follow: quantizes it if weights are int8.
   func setInput(_ x: UnsafePointer<Float>, rows: Int, columns: Int) -> ProductInput {
     let input = ProductInput(
-      x: x, rows: rows, columns: columns, codes: codes, codesStride: columns.roundedUp(to: 64), scales: codeScales)
+      x: x, rows: rows, columns: columns, codes: tile.codes, codesStride: columns.roundedUp(to: 64),
+      scales: tile.codeScales)
     guard config.weightEncoding == .int8Rows else { return input }
     if rows == 1 || pool.threadCount == 1 {
-      kernels.quantize_i16_f32(x, columns, rows, columns, codes, input.codesStride, codeScales)
+      kernels.quantize_i16_f32(x, columns, rows, columns, input.codes, input.codesStride, input.scales)
       return input
     }
     let pieces = pool.pieces(rows, atLeast: 4)
@@ -91,26 +89,86 @@ final class Workspace {
     norm.apply(x, rows: rows, width: config.dModel, epsilon: config.normEpsilon, kernels, into: y)
   }
 
-  /// hidden [M, F] = activation(wi x), or activation(wi0 x) * (wi1 x); subLayer [M, D] = wo hidden. x [M, D].
+  /// subLayer [M, D] = wo activation(wi x), or wo (activation(wi0 x) * (wi1 x)). x [M, D]. The vectors of F in between
+  /// exist for a block of rows at a time.
   func feedForward(
     _ x: UnsafePointer<Float>, _ weights: BackboneWeights, _ stack: Stack, layer: Int, rows: Int
   ) {
+    var first = 0
+    while first < rows {
+      let count = min(tile.feedForwardRows, rows - first)
+      feedForwardBlock(x + first * config.dModel, weights, stack, layer, rows: count, subLayer + first * config.dModel)
+      first += count
+    }
+  }
+
+  private func feedForwardBlock(
+    _ x: UnsafePointer<Float>, _ weights: BackboneWeights, _ stack: Stack, _ layer: Int, rows: Int,
+    _ y: UnsafeMutablePointer<Float>
+  ) {
     let input = setInput(x, rows: rows, columns: config.dModel)
     if config.isGated {
-      multiply(input, weights.matrix(.wi0, stack, layer: layer), hidden, yStride: config.dFF)
-      multiply(input, weights.matrix(.wi1, stack, layer: layer), gate, yStride: config.dFF)
+      multiply(input, weights.matrix(.wi0, stack, layer: layer), tile.hidden, yStride: config.dFF)
+      multiply(input, weights.matrix(.wi1, stack, layer: layer), tile.gate, yStride: config.dFF)
     } else {
-      multiply(input, weights.matrix(.wi, stack, layer: layer), hidden, yStride: config.dFF)
+      multiply(input, weights.matrix(.wi, stack, layer: layer), tile.hidden, yStride: config.dFF)
     }
     let pieces = pool.pieces(rows * config.dFF, atLeast: 4096)
     let job = ActivationJob(
-      kernels: kernels, activation: config.activation, x: hidden, gate: config.isGated ? gate : nil,
+      kernels: kernels, activation: config.activation, x: tile.hidden, gate: config.isGated ? tile.gate : nil,
       count: rows * config.dFF, pieces: pieces)
     pool.run(pieces, job) { context, index, _ in
       context!.assumingMemoryBound(to: ActivationJob.self).pointee.run(index)
     }
-    let inner = setInput(hidden, rows: rows, columns: config.dFF)
-    multiply(inner, weights.matrix(.wo, stack, layer: layer), subLayer, yStride: config.dModel)
+    let inner = setInput(tile.hidden, rows: rows, columns: config.dFF)
+    multiply(inner, weights.matrix(.wo, stack, layer: layer), y, yStride: config.dModel)
+  }
+
+  /// rows [M, H K] = input weight^T, kept in the precision of `rows`.
+  func multiply(_ input: ProductInput, _ weight: WeightMatrix, into rows: KeyValueRows) {
+    guard rows.floats == nil else {
+      multiply(input, weight, rows.floats!, yStride: rows.width)
+      return
+    }
+    // The context is free: it is what comes of keys and values.
+    multiply(input, weight, context, yStride: rows.width)
+    store(context, count: input.rows, rows)
+  }
+
+  /// Keeps `x` [count, width] as `rows`.
+  func store(_ x: UnsafePointer<Float>, count: Int, _ rows: KeyValueRows) {
+    let pieces = pool.pieces(count, atLeast: 8)
+    pool.run(pieces, StoreJob(kernels: kernels, x: x, count: count, rows: rows, pieces: pieces)) { context, index, _ in
+      let job = context!.assumingMemoryBound(to: StoreJob.self).pointee
+      let range = piece(index, of: job.pieces, count: job.count, granularity: 1)
+      job.rows.from(row: range.lowerBound)
+        .store(job.x + range.lowerBound * job.rows.width, count: range.count, job.kernels)
+    }
+  }
+}
+
+/// Addresses of a tile; see `TileRegions`.
+private struct TileRows {
+  let normed: UnsafeMutablePointer<Float>
+  let subLayer: UnsafeMutablePointer<Float>
+  let queries: UnsafeMutablePointer<Float>
+  let context: UnsafeMutablePointer<Float>
+  let hidden: UnsafeMutablePointer<Float>
+  let gate: UnsafeMutablePointer<Float>
+  let codes: UnsafeMutablePointer<Int16>
+  let codeScales: UnsafeMutablePointer<Float>
+  let feedForwardRows: Int
+
+  init(_ regions: TileRegions, _ arena: Arena) {
+    normed = arena.floats(regions.normed)
+    subLayer = arena.floats(regions.subLayer)
+    queries = arena.floats(regions.queries)
+    context = arena.floats(regions.context)
+    hidden = arena.floats(regions.hidden)
+    gate = arena.floats(regions.gate)
+    codes = arena.pointer(regions.codes, to: Int16.self)
+    codeScales = arena.floats(regions.codeScales)
+    feedForwardRows = regions.feedForwardRows
   }
 }
 
@@ -123,11 +181,37 @@ struct ProductInput {
   let codes: UnsafeMutablePointer<Int16>
   let codesStride: Int
   let scales: UnsafeMutablePointer<Float>
+
+  /// The columns `range` of y [rows, rows of weight].
+  func multiply(
+    _ weight: WeightMatrix, _ range: Range<Int>, _ y: UnsafeMutablePointer<Float>, yStride: Int, _ kernels: TuskKernels
+  ) {
+    if weight.encoding == .int8Rows {
+      var product = TuskMatmulI16(
+        codes: codes, codesStride: codesStride, activationScales: scales, M: rows,
+        weights: weight.data.assumingMemoryBound(to: Int8.self), weightsStride: weight.stride,
+        weightScales: weight.scales, K: weight.columns, bias: weight.bias, y: y, yStride: yStride)
+      kernels.matmul_f32_i16_i8(&product, range.lowerBound, range.upperBound)
+    } else {
+      var product = TuskMatmulF32(
+        x: x, xStride: columns, M: rows, weights: weight.data.assumingMemoryBound(to: Float.self),
+        weightsStride: weight.stride, K: weight.columns, bias: weight.bias, y: y, yStride: yStride)
+      kernels.matmul_f32_f32_f32(&product, range.lowerBound, range.upperBound)
+    }
+  }
 }
 
 private struct QuantizeJob {
   let kernels: TuskKernels
   let input: ProductInput
+  let pieces: Int
+}
+
+private struct StoreJob {
+  let kernels: TuskKernels
+  let x: UnsafePointer<Float>
+  let count: Int
+  let rows: KeyValueRows
   let pieces: Int
 }
 
@@ -139,20 +223,7 @@ private struct ProductJob {
   let yStride: Int
   let pieces: Int
 
-  func run(_ range: Range<Int>) {
-    if weight.encoding == .int8Rows {
-      var product = TuskMatmulI16(
-        codes: input.codes, codesStride: input.codesStride, activationScales: input.scales, M: input.rows,
-        weights: weight.data.assumingMemoryBound(to: Int8.self), weightsStride: weight.stride,
-        weightScales: weight.scales, K: weight.columns, bias: weight.bias, y: y, yStride: yStride)
-      kernels.matmul_f32_i16_i8(&product, range.lowerBound, range.upperBound)
-    } else {
-      var product = TuskMatmulF32(
-        x: input.x, xStride: input.columns, M: input.rows, weights: weight.data.assumingMemoryBound(to: Float.self),
-        weightsStride: weight.stride, K: weight.columns, bias: weight.bias, y: y, yStride: yStride)
-      kernels.matmul_f32_f32_f32(&product, range.lowerBound, range.upperBound)
-    }
-  }
+  func run(_ range: Range<Int>) { input.multiply(weight, range, y, yStride: yStride, kernels) }
 }
 
 private struct ActivationJob {

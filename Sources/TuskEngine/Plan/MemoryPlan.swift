@@ -1,91 +1,6 @@
 import CTuskKernels
 import TuskFormat
 
-/// What a session is to be able to do.
-public struct PlanRequest: Sendable {
-  /// Longest source, S.
-  public var sourceTokens: Int
-  /// Most decoder positions, T: the start token and all generated ones but the last.
-  public var targetTokens: Int
-  /// Sources that are decoded together.
-  public var batch: Int
-  /// Hypotheses per source.
-  public var beams: Int
-  public var threads: Int
-  /// Rows that the longest prefix of a task puts before the keys of an attention, P.
-  public var prefixTokens: Int
-  /// Upper bound on private memory; nil leaves the planner free.
-  public var budgetBytes: Int?
-  /// Widest adapter that can be mounted, W.
-  public private(set) var bottleneckWidth: Int
-  /// Largest working memory of a mounted linear.
-  public private(set) var linearScratchFloats: Int
-  /// Widest vector of a head.
-  public private(set) var headWidth: Int
-
-  /// - Parameter targetTokens: unused by an encoder.
-  public init(
-    sourceTokens: Int, targetTokens: Int = 1, batch: Int = 1, beams: Int = 1, threads: Int = 1, budgetBytes: Int? = nil
-  ) {
-    self.sourceTokens = sourceTokens
-    self.targetTokens = targetTokens
-    self.batch = batch
-    self.beams = beams
-    self.threads = threads
-    self.budgetBytes = budgetBytes
-    bottleneckWidth = 128
-    linearScratchFloats = 4096
-    headWidth = 1024
-    prefixTokens = 0
-  }
-
-  /// Makes room for mounting `task`, or for the backbone's own head. Tasks of usual size need no call: 128 wide, 2 N N R
-  /// up to 4,096, heads up to 1,024 wide.
-  public mutating func reserve(for task: TaskSection) {
-    let needs = AdapterNeeds(of: task)
-    bottleneckWidth = max(bottleneckWidth, needs.bottleneckWidth)
-    linearScratchFloats = max(linearScratchFloats, needs.linearScratchFloats)
-    headWidth = max(headWidth, needs.headWidth)
-  }
-
-  /// Distances between keys and queries: from the first key and the last query to the last key and the first query. Those
-  /// of a prefix come first, so that they lengthen the side of keys behind the query.
-  var encoderDistances: Int { 2 * sourceTokens - 1 + prefixTokens }
-  var decoderDistances: Int { targetTokens + prefixTokens }
-
-  func hasRoom(for task: TaskSection) -> Bool {
-    let needs = AdapterNeeds(of: task)
-    return needs.bottleneckWidth <= bottleneckWidth && needs.linearScratchFloats <= linearScratchFloats
-      && needs.headWidth <= headWidth
-  }
-}
-
-/// What mounting a task takes of a session's working memory.
-struct AdapterNeeds {
-  private(set) var bottleneckWidth = 0
-  private(set) var linearScratchFloats = 0
-  private(set) var headWidth = 0
-
-  init(of task: TaskSection) {
-    for position in 0..<task.attachmentCount {
-      if case .adapter(let adapter) = task.attachment(at: position) {
-        bottleneckWidth = max(bottleneckWidth, adapter.bottleneckWidth)
-      }
-    }
-    for position in 0..<task.linearCount {
-      let linear = task.linear(at: position)
-      let scratch =
-        linear.factorRank > 0
-        ? 2 * linear.phmDim * linear.phmDim * linear.factorRank
-        : (linear.inWidth + linear.outWidth) / linear.phmDim
-      linearScratchFloats = max(linearScratchFloats, scratch)
-    }
-    if let head = task.head {
-      headWidth = max(head.outWidth, head.first.map { task.linear(at: $0).outWidth } ?? 0)
-    }
-  }
-}
-
 /// Where memory goes. The same words in code, report and documentation.
 public enum MemoryCategory: UInt8, CaseIterable, Sendable {
   /// The backbone file: mapped read-only, shared by all processes, droppable by the kernel.
@@ -117,18 +32,19 @@ public enum MemoryCategory: UInt8, CaseIterable, Sendable {
 
 /// Every byte a session will use, computed before anything runs.
 ///
-/// The planner prefers large token tiles, which read each weight fewer times per source, and takes smaller ones when a
-/// budget asks for it.
+/// Of all tiles, precisions and forms of cross-attention the planner takes the fastest that fit the budget, and of equally
+/// fast ones the most precise.
 public struct MemoryPlan: Sendable {
   public let request: PlanRequest
   /// Tokens of a source that pass through a sub-layer together.
   public let tileTokens: Int
+  /// What the decoder's keys and values, or the encoder's output that stands for them, are kept as. An encoder's own keys
+  /// and values are float32, unless it has to save memory: absorbed, or without a decoder.
+  public let keyValuePrecision: KeyValuePrecision
+  public let crossAttention: CrossAttention
   let regions: Regions
   private let keyValueCacheBytes: Int
   private let activationBytes: Int
-
-  /// Token tiles the planner chooses from, best first.
-  static let tileChoices = [128, 64, 32, 16]
 
   /// Private memory of an engine process beside its session, in bytes: program, C library, stack, heap. Measured by
   /// `tusk-nano --measure` on x86-64.
@@ -145,30 +61,45 @@ public struct MemoryPlan: Sendable {
   /// The fastest plan for `request` that fits its budget; with as many source tokens as the backbone has positions for.
   /// - Throws: `budgetTooSmall` with the smallest budget that can be met, `planTooLarge`.
   public init(config: BackboneConfig, request: PlanRequest) throws(EngineError) {
+    let plans = try Self.choices(config: config, request: request)
+    for plan in plans where plan.privateBytes <= request.budgetBytes ?? Int.max {
+      self = plan
+      return
+    }
+    throw EngineError(.budgetTooSmall, found: request.budgetBytes ?? 0, required: plans[plans.count - 1].privateBytes)
+  }
+
+  /// Every plan that some budget leads to, fastest and largest first: none is both slower and larger than another. The
+  /// budget of `request` does not matter.
+  /// - Throws: `planTooLarge`.
+  public static func choices(config: BackboneConfig, request: PlanRequest) throws(EngineError) -> [MemoryPlan] {
     precondition(
       request.sourceTokens > 0 && request.targetTokens > 0 && request.batch > 0 && request.beams > 0
         && request.threads > 0, "a plan needs at least one of each")
-    var smallest = Int.max
-    for tileTokens in Self.tileChoices {
-      let plan = try MemoryPlan(config: config, request: request, tileTokens: tileTokens)
-      smallest = min(smallest, plan.privateBytes)
-      if plan.privateBytes <= request.budgetBytes ?? Int.max {
-        self = plan
-        return
-      }
-    }
-    throw EngineError(.budgetTooSmall, found: request.budgetBytes ?? 0, required: smallest)
-  }
-
-  private init(config: BackboneConfig, request: PlanRequest, tileTokens: Int) throws(EngineError) {
     var request = request
     request.sourceTokens = min(request.sourceTokens, config.maxSourceTokens ?? Int.max)
+    var plans: [MemoryPlan] = []
+    for choice in PlanChoice.ordered(config: config, request: request) {
+      let plan = try MemoryPlan(config: config, request: request, choice)
+      if plan.privateBytes < plans.last?.privateBytes ?? Int.max { plans.append(plan) }
+    }
+    return plans
+  }
+
+  private init(config: BackboneConfig, request: PlanRequest, _ choice: PlanChoice) throws(EngineError) {
     self.request = request
-    self.tileTokens = min(tileTokens, request.sourceTokens)
-    regions = Regions(config: config, request: request, tileTokens: self.tileTokens)
+    tileTokens = choice.tileTokens
+    keyValuePrecision = choice.precision
+    crossAttention = choice.crossAttention
+    regions = Regions(config: config, request: request, choice)
     guard regions.arenaBytes < Int.max / 4 else { throw EngineError(.planTooLarge) }
     keyValueCacheBytes = regions.keyValueCacheBytes
     activationBytes = regions.arenaBytes - regions.keyValueCacheBytes
+  }
+
+  func hasRoom(for task: TaskSection) -> Bool {
+    let needs = AdapterNeeds(of: task)
+    return request.hasRoom(for: needs) && (crossAttention == .cached || !needs.changesCrossKeyValues)
   }
 
   /// Bytes of the one allocation a session works in, for callers that make it themselves.

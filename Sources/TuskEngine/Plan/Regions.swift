@@ -8,104 +8,165 @@ struct Region: Sendable {
 }
 
 /// The arena's map. S source, T target positions, P prefix, D dModel, F dFF, H heads, K dKV, V vocabulary, L decoder
-/// blocks, M rows that pass a sub-layer together, R decoder rows = batch x beams. Row-major, float32 unless said.
+/// blocks, R decoder rows = batch x beams. Row-major, float32 unless said.
+///
+/// What encoding and what decoding need beside the first part lies in the same bytes: each source is encoded before any
+/// is decoded.
 struct Regions: Sendable {
   // Kept from encoding to the end of decoding.
-  /// Cross-attention keys and values: [batch, L, 2, S, H K].
-  let crossKeyValues: Region
-  /// Residual stream of the encoder, at the end its output: [S, D].
-  let source: Region
-  /// Relative bias by distance: encoder [H, 2 S - 1 + P] from 1 - S on, decoder [H, T + P] from 1 - T on.
+  /// Relative bias by distance: encoder [H, 2 (S + P) - 1], decoder [H, T + 2 P].
   let encoderBias: Region
   let decoderBias: Region
+  /// Per worker: adapter rows [chunk, 2 D + W], scratch of a linear, scratch of attention.
+  let workers: Region
+  /// What cross-attention reads: cached [batch, L, 2, S, H K], absorbed [batch, S, D], in the plan's precision.
+  let cross: KeyValueRegion
 
-  // The tile that passes a sub-layer.
+  // Encoding.
+  /// Residual stream of the encoder, at the end its output: [S, D].
+  let source: Region
+  let encodingTile: TileRegions
+  /// [S, H K]
+  let encoderKeys: KeyValueRegion
+  let encoderValues: KeyValueRegion
+  /// Two vectors of a head, of an encoder only: [2, max(D, widest layer of a head)].
+  let headVectors: Region
+  let headWidth: Int
+
+  // Decoding.
+  let decodingTile: TileRegions
+  /// [L, T, R, H K]
+  let selfKeys: KeyValueRegion
+  let selfValues: KeyValueRegion
+  /// [R, D]
+  let target: Region
+  /// [R, V]
+  let logits: Region
+  let generation: GenerationRegions
+  /// Of absorbed cross-attention.
+  let absorbed: AbsorbedRegions
+
+  let arenaBytes: Int
+  let keyValueCacheBytes: Int
+  let workerBytes: Int
+
+  /// Rows an adapter handles at a time.
+  static let adapterChunkRows = 8
+
+  init(config: BackboneConfig, request: PlanRequest, _ choice: PlanChoice) {
+    var map = ArenaMap()
+    let rows = config.hasDecoder ? request.batch.saturatingProduct(request.beams) : 0
+    let targetTokens = config.hasDecoder ? request.targetTokens : 0
+    let inner = config.innerWidth
+    let layers = config.decoderLayerCount
+    let isAbsorbed = config.hasDecoder && choice.crossAttention == .absorbed
+
+    encoderBias = map.floats(
+      config.positionScheme == .relativeBias ? config.headCount : 0, request.encoderDistances)
+    decoderBias = map.floats(config.headCount, config.hasDecoder ? request.decoderDistances : 0)
+    workerBytes = Self.workerBytes(config, request, isAbsorbed: isAbsorbed)
+    workers = map.take(request.threads, workerBytes, elementBytes: 1)
+    let kept = map
+    cross =
+      isAbsorbed
+      ? KeyValueRegion(
+        &map, count: request.batch.saturatingProduct(request.sourceTokens), width: config.dModel,
+        groupWidth: config.dModel, choice.precision)
+      : KeyValueRegion(
+        &map, count: request.batch.saturatingProduct(layers, 2, request.sourceTokens), width: inner,
+        groupWidth: config.dKV, choice.precision)
+
+    var encoding = map
+    source = encoding.floats(request.sourceTokens, config.dModel)
+    encodingTile = TileRegions(&encoding, config, rows: choice.tileTokens)
+    // Cached keys and values of a source are written when the encoder has ended, so its own may lie in their place.
+    let fits =
+      !isAbsorbed && request.batch == 1 && cross.byteCount >= request.sourceTokens.saturatingProduct(inner, 8)
+    var encoderRows = fits ? kept : encoding
+    let precision = isAbsorbed || !config.hasDecoder ? choice.precision : .float32
+    encoderKeys = KeyValueRegion(
+      &encoderRows, count: request.sourceTokens, width: inner, groupWidth: config.dKV, precision)
+    encoderValues = KeyValueRegion(
+      &encoderRows, count: request.sourceTokens, width: inner, groupWidth: config.dKV, precision)
+    // A head begins when the encoder has ended.
+    headWidth = max(config.dModel, request.headWidth)
+    headVectors = encoding.floats(config.hasDecoder ? 0 : 2, headWidth)
+
+    decodingTile = TileRegions(&map, config, rows: rows)
+    selfKeys = KeyValueRegion(
+      &map, count: layers.saturatingProduct(targetTokens, rows), width: inner, groupWidth: config.dKV, choice.precision)
+    selfValues = KeyValueRegion(
+      &map, count: layers.saturatingProduct(targetTokens, rows), width: inner, groupWidth: config.dKV, choice.precision)
+    target = map.floats(rows, config.dModel)
+    logits = map.floats(rows, config.vocabularySize)
+    generation = GenerationRegions(&map, request, rows: rows)
+    absorbed = AbsorbedRegions(&map, config, rows: isAbsorbed ? rows : 0)
+
+    arenaBytes = max(encoding.end, encoderRows.end, map.end)
+    keyValueCacheBytes = cross.byteCount + selfKeys.byteCount + selfValues.byteCount
+  }
+
+  private static func workerBytes(_ config: BackboneConfig, _ request: PlanRequest, isAbsorbed: Bool) -> Int {
+    let adapterRows = adapterChunkRows * (2 * config.dModel + request.bottleneckWidth)
+    let attention = tusk_attention_scratch_floats(isAbsorbed ? config.dModel : config.dKV)
+    return (4 * max(adapterRows + request.linearScratchFloats, attention)).roundedUp(to: 64)
+  }
+}
+
+/// The rows that pass a sub-layer together, M of them.
+struct TileRegions: Sendable {
   /// [M, D]
   let normed: Region
   let subLayer: Region
   /// [M, H K]
   let queries: Region
   let context: Region
-  /// [M, F], the second only if gated.
+  /// [M', F] of the M' rows that are in a feed-forward together, the second only if gated.
   let hidden: Region
   let gate: Region
-  /// int16 [M, max(D, F, H K)] rounded up to 64.
+  /// Codes of what enters a product, int16: [M, max(D, H K)] or [M', F], rows rounded up to 64.
   let codes: Region
   /// [M]
   let codeScales: Region
-  /// Per worker: adapter rows [chunk, 2 D + W], scratch of a linear, scratch of attention.
-  let workers: Region
+  /// M'
+  let feedForwardRows: Int
 
-  // One of: encoder scratch; decoder state.
-  /// [S, H K]
-  let encoderKeys: Region
-  let encoderValues: Region
-  /// [L, T, R, H K]
-  let selfKeys: Region
-  let selfValues: Region
-  /// [R, D]
-  let target: Region
-  /// [R, V]
-  let logits: Region
-  let generation: GenerationRegions
-  /// Two vectors of a head, of an encoder only: [2, max(D, widest layer of a head)].
-  let headVectors: Region
-  let headWidth: Int
+  /// A feed-forward reads its weights once for this many rows; more rows take memory and gain no time.
+  static let mostFeedForwardRows = 64
 
-  let arenaBytes: Int
-  let keyValueCacheBytes: Int
-  let workerBytes: Int
-  let codesStride: Int
-
-  /// Rows an adapter handles at a time.
-  static let adapterChunkRows = 8
-
-  init(config: BackboneConfig, request: PlanRequest, tileTokens: Int) {
-    var map = ArenaMap()
-    let rows = config.hasDecoder ? request.batch * request.beams : 0
-    let targetTokens = config.hasDecoder ? request.targetTokens : 0
-    let tile = max(tileTokens, rows)
-    let inner = config.innerWidth
-    let widest = max(config.dModel, config.dFF, inner)
-    let layers = config.decoderLayerCount
-
-    source = map.floats(request.sourceTokens, config.dModel)
-    encoderBias = map.floats(
-      config.positionScheme == .relativeBias ? config.headCount : 0, request.encoderDistances)
-    decoderBias = map.floats(config.headCount, config.hasDecoder ? request.decoderDistances : 0)
-    normed = map.floats(tile, config.dModel)
-    subLayer = map.floats(tile, config.dModel)
-    queries = map.floats(tile, inner)
-    context = map.floats(tile, inner)
-    hidden = map.floats(tile, config.dFF)
-    gate = config.isGated ? map.floats(tile, config.dFF) : Region(offset: 0, byteCount: 0)
-    codesStride = config.weightEncoding == .int8Rows ? widest.roundedUp(to: 64) : 0
-    codes = map.take(tile, codesStride, elementBytes: 2)
-    codeScales = map.floats(tile, 1)
-    workerBytes = Self.workerBytes(config, request)
-    workers = map.take(request.threads, workerBytes, elementBytes: 1)
-    crossKeyValues = map.floats(request.batch * layers * 2 * request.sourceTokens, inner)
-
-    // Encoding ends before decoding begins, so both use the same bytes.
-    var encoding = map
-    encoderKeys = encoding.floats(request.sourceTokens, inner)
-    encoderValues = encoding.floats(request.sourceTokens, inner)
-    selfKeys = map.floats(layers * targetTokens * rows, inner)
-    selfValues = map.floats(layers * targetTokens * rows, inner)
-    target = map.floats(rows, config.dModel)
-    logits = map.floats(rows, config.vocabularySize)
-    generation = GenerationRegions(&map, request, rows: rows)
-    // A head begins when the encoder has ended.
-    headWidth = max(config.dModel, request.headWidth)
-    headVectors = map.floats(config.hasDecoder ? 0 : 2, headWidth)
-    arenaBytes = max(encoding.end, map.end)
-    keyValueCacheBytes = crossKeyValues.byteCount + selfKeys.byteCount + selfValues.byteCount
+  init(_ map: inout ArenaMap, _ config: BackboneConfig, rows: Int) {
+    feedForwardRows = min(rows, Self.mostFeedForwardRows)
+    normed = map.floats(rows, config.dModel)
+    subLayer = map.floats(rows, config.dModel)
+    queries = map.floats(rows, config.innerWidth)
+    context = map.floats(rows, config.innerWidth)
+    hidden = map.floats(feedForwardRows, config.dFF)
+    gate = map.floats(config.isGated ? feedForwardRows : 0, config.dFF)
+    let isQuantized = config.weightEncoding == .int8Rows
+    let codeCount = max(
+      rows.saturatingProduct(max(config.dModel, config.innerWidth).roundedUp(to: 64)),
+      feedForwardRows.saturatingProduct(config.dFF.roundedUp(to: 64)))
+    codes = map.take(isQuantized ? codeCount : 0, 2, elementBytes: 1)
+    codeScales = map.floats(rows, 1)
   }
+}
 
-  private static func workerBytes(_ config: BackboneConfig, _ request: PlanRequest) -> Int {
-    let adapterRows = adapterChunkRows * (2 * config.dModel + request.bottleneckWidth)
-    let floats = adapterRows + request.linearScratchFloats + tusk_attention_scratch_floats(config.dKV)
-    return (4 * floats).roundedUp(to: 64)
+/// The vectors of all heads of R rows in absorbed cross-attention: [R / beams, H, beams] of them.
+struct AbsorbedRegions: Sendable {
+  /// W_k^T q, and later sum p h: [R H, D] each.
+  let queries: Region
+  let contexts: Region
+  /// Codes of the contexts, int16 [R H, D] rounded up to 64, and their scales.
+  let codes: Region
+  let codeScales: Region
+
+  init(_ map: inout ArenaMap, _ config: BackboneConfig, rows: Int) {
+    let count = rows.saturatingProduct(config.headCount)
+    queries = map.floats(count, config.dModel)
+    contexts = map.floats(count, config.dModel)
+    codes = map.take(
+      count, config.weightEncoding == .int8Rows ? config.dModel.roundedUp(to: 64) : 0, elementBytes: 2)
+    codeScales = map.floats(count, 1)
   }
 }
 
@@ -134,22 +195,5 @@ struct GenerationRegions: Sendable {
     finishedLengths = map.floats(rows, 1)
     candidates = map.floats(2 * rows, 3)
     inputs = map.floats(rows, 1)
-  }
-}
-
-/// Lays regions one behind another, each 64-byte aligned. Sizes saturate: an impossible plan is refused by its total.
-struct ArenaMap {
-  private(set) var end = 0
-
-  mutating func floats(_ rows: Int, _ columns: Int) -> Region { take(rows, columns, elementBytes: 4) }
-
-  mutating func take(_ rows: Int, _ columns: Int, elementBytes: Int) -> Region {
-    let elements = rows.multipliedReportingOverflow(by: columns)
-    let bytes = elements.partialValue.multipliedReportingOverflow(by: elementBytes)
-    let region = Region(offset: end, byteCount: bytes.partialValue)
-    let next = end.addingReportingOverflow(bytes.partialValue)
-    let isTooLarge = elements.overflow || bytes.overflow || next.overflow || next.partialValue > Int.max / 2
-    end = isTooLarge ? Int.max / 2 : next.partialValue.roundedUp(to: 64)
-    return region
   }
 }

@@ -1,0 +1,125 @@
+import CTuskAllocationCounter
+import Testing
+import TuskEngine
+import TuskFormat
+
+/// What plans may change of an answer: tiles and threads nothing, what keys and values are kept as a little.
+@Suite struct PlanTests {
+  private let source = randomIds(150, below: 53, seed: 1)
+  private let target: [Int32] = [0] + randomIds(9, below: 53, seed: 2)
+  private let request = PlanRequest(sourceTokens: 150, targetTokens: 10)
+
+  /// Plans that keep the same numbers compute the same bits.
+  private struct Arithmetic: Hashable {
+    let precision: KeyValuePrecision
+    let crossAttention: CrossAttention
+
+    init(_ plan: MemoryPlan) { (precision, crossAttention) = (plan.keyValuePrecision, plan.crossAttention) }
+  }
+
+  @Test(arguments: [WeightEncoding.int8Rows, .float32], [true, false])
+  func neitherThreadsNorTilesNorKernelsChangeABit(encoding: WeightEncoding, isGated: Bool) throws {
+    let config = RandomModel.config(encoding, isGated: isGated)
+    let file = try RandomModel.backbone(config)
+    let task = try RandomModel.task(try #require(file.config), size: 0.3)
+    var expected: [Arithmetic: ForcedRun] = [:]
+    var tiles: Set<Int> = []
+    for threads in 1...3 {
+      var request = request
+      request.threads = threads
+      for plan in try MemoryPlan.choices(config: config, request: request) {
+        let session = try Session(file, plan: plan, isaCap: threads == 1 ? "portable" : nil)
+        try session.setTask(task)
+        let run = try session.forced(source, target)
+        #expect(run.logits.allSatisfy { $0.isFinite })
+        let arithmetic = Arithmetic(plan)
+        tiles.insert(plan.tileTokens)
+        #expect(run == expected[arithmetic, default: run], "\(arithmetic), tile \(plan.tileTokens), \(threads) threads")
+        expected[arithmetic] = run
+      }
+    }
+    #expect(tiles.count > 1 && expected.keys.contains { $0.crossAttention == .absorbed })
+  }
+
+  /// Halves round by 2^-11 and codes by 1/254 of the largest number of a head; both average out over D.
+  @Test(arguments: [WeightEncoding.int8Rows, .float32])
+  func lessPreciseKeysAndValuesStayClose(encoding: WeightEncoding) throws {
+    let config = RandomModel.config(encoding)
+    let file = try RandomModel.backbone(config)
+    let plans = try MemoryPlan.choices(config: config, request: request)
+    let exact = try Session(file, plan: plans[0]).forced(source, target)
+    for plan in plans {
+      let run = try Session(file, plan: plan).forced(source, target)
+      let limit = plan.keyValuePrecision == .int8 ? 0.01 : 0.001
+      let error = relativeError(run.logits, exact.logits)
+      #expect(error <= limit, "\(Arithmetic(plan)): \(error)")
+    }
+    #expect(plans[plans.count - 1].keyValuePrecision == .int8)
+  }
+
+  /// In every plan: a batch of different sources, and a beam search over scattered cache rows.
+  @Test func aBatchGivesEachSourceTheAnswerItGetsAloneInEveryPlan() throws {
+    let config = RandomModel.config()
+    let file = try RandomModel.backbone(config)
+    let sources = [31, 40].enumerated().map { randomIds($1, below: 53, seed: 30 + UInt64($0)) }
+    let request = PlanRequest(sourceTokens: 40, targetTokens: 9, batch: 2, beams: 3, threads: 2)
+    for plan in try MemoryPlan.choices(config: config, request: request) {
+      let batch = try Session(file, plan: plan)
+      for (index, ids) in sources.enumerated() {
+        try ids.withUnsafeBufferPointer { try batch.encode($0, source: index) }
+      }
+      try batch.generateByBeams(maxNewTokens: 9)
+      let alone = PlanRequest(sourceTokens: 40, targetTokens: 9, beams: 3)
+      let same = try MemoryPlan.choices(config: config, request: alone).first { Arithmetic($0) == Arithmetic(plan) }
+      let single = try Session(file, plan: try #require(same))
+      for (index, ids) in sources.enumerated() {
+        _ = try single.generate(ids, maxNewTokens: 9)
+        for rank in 0..<3 {
+          #expect(Array(single.hypothesis(rank).ids) == Array(batch.hypothesis(rank, source: index).ids))
+          #expect(single.hypothesis(rank).score == batch.hypothesis(rank, source: index).score)
+        }
+      }
+    }
+  }
+
+  @Test func nothingIsAllocatedInAnyPlan() throws {
+    let config = RandomModel.config()
+    let file = try RandomModel.backbone(config)
+    for plan in try MemoryPlan.choices(config: config, request: request) {
+      let session = try Session(file, plan: plan)
+      func decode() throws -> UInt64 {
+        let before = allocation_count()
+        try source.withUnsafeBufferPointer { try session.encode($0) }
+        try session.generateGreedily(maxNewTokens: 10) { _, _ in true }
+        return allocation_count() - before
+      }
+      _ = try decode()
+      #expect(try decode() == 0)
+    }
+  }
+
+  @Test func aBudgetGetsTheBestPlanThatFitsAndTheSmallestIsNamed() throws {
+    let config = RandomModel.config()
+    let plans = try MemoryPlan.choices(config: config, request: request)
+    var previous = Int.max
+    for plan in plans {
+      #expect(plan.privateBytes < previous)
+      previous = plan.privateBytes
+      var request = request
+      request.budgetBytes = plan.privateBytes
+      let chosen = try MemoryPlan(config: config, request: request)
+      #expect(Arithmetic(chosen) == Arithmetic(plan) && chosen.tileTokens == plan.tileTokens)
+    }
+    #expect(try smallestBudget(config, request) == previous)
+  }
+
+  private func relativeError(_ values: [Float], _ reference: [Float]) -> Double {
+    var error = 0.0
+    var total = 0.0
+    for (value, exact) in zip(values, reference) {
+      error += Double((value - exact) * (value - exact))
+      total += Double(exact * exact)
+    }
+    return (error / total).squareRoot()
+  }
+}
