@@ -81,6 +81,12 @@ struct TextTests {
     let goneOn = try CommandLineTool.run("run", bundle, "--task", "iso-date", "--keep-going", input: input)
     #expect(goneOn.exitCode == 65)
     #expect(goneOn.text == "1998-06-03\n\n1998-06-03\n")
+    #expect(stopped.errors.contains("--truncate"))
+    let cut = try CommandLineTool.run("run", bundle, "--task", "iso-date", "--truncate", input: input)
+    #expect(cut.exitCode == 0)
+    #expect(cut.lines.count == 3 && cut.lines[0] == "1998-06-03" && cut.lines[2] == "1998-06-03")
+    #expect(cut.errors.hasPrefix("tusk: notice: standard input: line 2: "))
+    #expect(cut.errors.contains("cut to 512"))
     let longer = try CommandLineTool.run(
       "run", bundle, "--task", "iso-date", "--max-source-tokens", "2000", input: input)
     #expect(longer.exitCode == 0)

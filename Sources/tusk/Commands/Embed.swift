@@ -7,26 +7,19 @@ struct Embed: ParsableCommand {
     abstract: "Write the embeddings of texts.",
     discussion: """
       Runs an encoder whose head makes embeddings, and writes one row per text: float32 [N, D] in NumPy's .npy format, \
-      version 1.0. With --input, one text per line.
+      version 1.0. With a file or standard input, one text per line. Rows are written as they come, so memory does not \
+      grow with N; the output appears under its name only when it is complete.
 
-        tusk embed minilm.tusk "How far is it to Aspen?" --output question.npy
+        tusk embed minilm.tusk "How far is it to Aspen?" "Where is Aspen?" --output questions.npy
         tusk embed minilm.tusk --input sentences.txt --output sentences.npy
       """)
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var texts: TextOptions
+  @OptionGroup var length: LengthOptions
 
   @Option(name: .shortAndLong, help: "The .npy file for the embeddings [N, D].", completion: .file(extensions: ["npy"]))
   var output: String
-
-  @Option(help: "Most tokens of a text, those around it included; what is longer is cut.")
-  var maxSourceTokens = 512
-
-  func validate() throws {
-    guard (1...1_000_000).contains(maxSourceTokens) else {
-      throw ValidationError("--max-source-tokens takes 1 to 1000000")
-    }
-  }
 
   func run() throws {
     try requireDistinct(output: output, inputs: [model.backbone] + model.task + (texts.input.map { [$0] } ?? []))
@@ -34,20 +27,26 @@ struct Embed: ParsableCommand {
     let answerer = try Answerer(
       model,
       PlanRequest(
-        sourceTokens: maxSourceTokens, targetTokens: 1, threads: self.model.threadCount,
-        budgetBytes: self.model.memoryBudget?.bytes))
+        sourceTokens: length.maxSourceTokens, targetTokens: 1, threads: self.model.threadCount,
+        budgetBytes: self.model.memoryBudget?.bytes), isCutting: length.truncate)
     try answerer.requireTokenizer()
-    var rows: [Float] = []
-    var count = 0
-    try texts.eachText { text in
-      let reply = try answerer.answer(try InputLine(text, isJSON: false), place: text.place)
-      guard case .head(.embedding(let values)) = reply else {
-        throw Failure(
-          Failure.badData, "\(model.path.printable): its head makes no embeddings; 'tusk run' prints what it makes")
-      }
-      rows += values
-      count += 1
+    let width = try answerer.embeddingWidth()
+    Interruption.watch()
+    let file = try NumpyFile(path: output)
+    var progress = CountProgress("text")
+    defer {
+      progress.finish()
+      answerer.finish()
     }
-    try NumpyFile.write(rows, shape: [count, count == 0 ? 0 : rows.count / count], path: output)
+    try texts.eachText { text in
+      guard !Interruption.isRequested else {
+        throw Failure(Failure.interrupted, "interrupted; nothing was written")
+      }
+      let reply = try answerer.answer(try InputLine(text, isJSON: false), place: text.place)
+      guard case .head(.embedding(let values)) = reply else { preconditionFailure("the head makes embeddings") }
+      try file.append(values)
+      progress.add()
+    }
+    try file.finish(shape: [progress.count, width])
   }
 }

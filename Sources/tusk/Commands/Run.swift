@@ -16,21 +16,19 @@ struct Run: ParsableCommand {
         echo '{"text": "nine pounds", "task": "units"}' | tusk run all.tusk --json
 
       With --json, a line that begins with { is an object whose "text" is answered with the task its "task" names; \
-      every other line is plain text. An encoder also takes a pair: "text" and "text2". The first line that cannot be answered ends the command with exit code 65, \
-      unless --keep-going is given.
+      every other line is plain text. An encoder also takes a pair: "text" and "text2". The first line that cannot be \
+      answered ends the command with exit code 65, unless --keep-going is given.
       """)
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var texts: TextOptions
+  @OptionGroup var length: LengthOptions
 
   @Option(help: "Ids separated by commas instead of text, for a backbone without tokenizer. Repeatable.")
   var inputIds: [IdList] = []
 
   @Option(help: "Longest answer, in tokens.")
   var maxNewTokens = 64
-
-  @Option(help: "Longest source, in tokens, end of sequence included. What is longer is refused, by an encoder cut.")
-  var maxSourceTokens = 512
 
   @Option(help: "Hypotheses of a beam search; 1 decodes greedily.")
   var beams = 1
@@ -42,9 +40,8 @@ struct Run: ParsableCommand {
   var keepGoing = false
 
   func validate() throws {
-    for (name, value) in [
-      ("--max-new-tokens", maxNewTokens), ("--max-source-tokens", maxSourceTokens), ("--beams", beams),
-    ] where !(1...1_000_000).contains(value) {
+    for (name, value) in [("--max-new-tokens", maxNewTokens), ("--beams", beams)]
+    where !(1...1_000_000).contains(value) {
       throw ValidationError("\(name) takes 1 to 1000000")
     }
     if !inputIds.isEmpty && (!texts.text.isEmpty || texts.input != nil) {
@@ -57,8 +54,9 @@ struct Run: ParsableCommand {
     let answerer = try Answerer(
       model,
       PlanRequest(
-        sourceTokens: maxSourceTokens, targetTokens: maxNewTokens, beams: beams, threads: self.model.threadCount,
-        budgetBytes: self.model.memoryBudget?.bytes))
+        sourceTokens: length.maxSourceTokens, targetTokens: maxNewTokens, beams: beams, threads: self.model.threadCount,
+        budgetBytes: self.model.memoryBudget?.bytes), isCutting: length.truncate)
+    defer { answerer.finish() }
     var isFaultless = true
     func answer(_ place: String, _ body: () throws -> Reply) throws {
       do {

@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import TuskConversion
 import TuskEngine
 import TuskFormat
@@ -9,10 +10,15 @@ final class Answerer {
   private let model: Model
   private let session: Session
   private let maxNewTokens: Int
+  private let isCutting: Bool
+  private var cutCount = 0
   private var mounted: String?
 
-  init(_ model: Model, _ request: PlanRequest) throws(Failure) {
+  /// - Parameter isCutting: whether texts longer than planned are cut rather than refused; nil for what the backbone's
+  ///   kind is used to: an encoder cuts.
+  init(_ model: Model, _ request: PlanRequest, isCutting: Bool?) throws(Failure) {
     self.model = model
+    self.isCutting = isCutting ?? !model.config.hasDecoder
     maxNewTokens = request.targetTokens
     session = try model.session(try model.plan(request))
     mounted = model.chosen.first?.name
@@ -25,22 +31,44 @@ final class Answerer {
     }
   }
 
+  /// D of the embeddings that the head makes.
+  func embeddingWidth() throws(Failure) -> Int {
+    guard let head = session.headSection()?.head, head.output == .embedding else {
+      throw Failure(
+        Failure.badData, "\(model.path.printable): its head makes no embeddings; 'tusk run' prints what it makes")
+    }
+    return head.outWidth
+  }
+
   func answer(_ line: InputLine, place: String) throws(Failure) -> Reply {
     guard let tokenizer = model.tokenizer else { preconditionFailure("required before") }
     guard line.secondText == nil || !model.config.hasDecoder else {
       throw Failure(Failure.badData, "\(place): 'text2': this backbone takes one text (found two)")
     }
     try mount(line.task ?? model.chosen.first?.name, place: place)
-    let source: (ids: [Int32], typeIds: [Int32])
-    do throws(TokenizerError) {
-      if model.config.hasDecoder {
-        source = (try tokenizer.encode(line.text, appendingEndOfSequence: true), [])
-      } else {
-        source = try tokenizer.encodePair(
-          line.text, line.secondText, maximumTokens: session.plan.request.sourceTokens)
-      }
-    } catch { throw Failure(error, path: place, sectionOffset: 0) }
+    let source = try source(line, tokenizer, place: place)
     return try answer(source.ids, typeIds: source.typeIds, place: place)
+  }
+
+  /// Says how many texts were cut, once all have been answered.
+  func finish() {
+    if cutCount > 1 { log.notice("\(cutCount.counted("text")) cut in all") }
+  }
+
+  private func source(
+    _ line: InputLine, _ tokenizer: Tokenizer, place: String
+  ) throws(Failure) -> (ids: [Int32], typeIds: [Int32]) {
+    let limit = session.plan.request.sourceTokens
+    do throws(TokenizerError) {
+      let source = try tokenizer.encodePair(line.text, line.secondText, maximumTokens: nil)
+      guard isCutting, source.ids.count > limit else { return source }
+      cutCount += 1
+      if cutCount == 1 {
+        log.notice(
+          "\(place): \(source.ids.count.grouped) tokens cut to \(limit.grouped); --no-truncate refuses such texts")
+      }
+      return try tokenizer.encodePair(line.text, line.secondText, maximumTokens: limit)
+    } catch { throw Failure(error, path: place, sectionOffset: 0) }
   }
 
   /// - Parameter typeIds: of an encoder's tokens; none for type 0 throughout.

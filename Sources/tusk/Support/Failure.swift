@@ -51,7 +51,7 @@ extension Failure {
   init(_ error: EngineError, path: String) {
     let numbers = (found: "\(error.found)", required: error.required == 0 ? nil : "\(error.required)")
     var sentence = Failure.sentence(error.summary, numbers)
-    if error.kind == .sourceTooLong { sentence += "; see --max-source-tokens" }
+    if error.kind == .sourceTooLong { sentence += "; see --max-source-tokens and --truncate" }
     self.init(error.exitCode, "\(path.printable): \(sentence)")
   }
 

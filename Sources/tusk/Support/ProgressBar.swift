@@ -41,3 +41,30 @@ struct ProgressBar {
     return whole < 60 ? "\(whole) s" : String(format: "%d:%02d min", whole / 60, whole % 60)
   }
 }
+
+/// How many are done and how fast, on a terminal's last line, where nobody knows how many there will be.
+struct CountProgress {
+  private let noun: String
+  private let start = tusk_monotonic_nanoseconds()
+  private var shown: UInt64 = 0
+  private(set) var count = 0
+
+  private static let intervalNanoseconds: UInt64 = 100_000_000
+
+  init(_ noun: String) { self.noun = noun }
+
+  mutating func add() {
+    count += 1
+    let now = tusk_monotonic_nanoseconds()
+    guard StandardError.isTerminal, now - shown >= Self.intervalNanoseconds else { return }
+    shown = now
+    let rate = Int(Double(count) / secondsSince(start))
+    StandardError.write("\r\(count.counted(noun)), \(rate.grouped)/s\u{1B}[K")
+  }
+
+  /// Clears the line.
+  mutating func finish() {
+    if shown > 0 { StandardError.write("\r\u{1B}[K") }
+    shown = 0
+  }
+}

@@ -37,6 +37,25 @@ struct TextOptions: ParsableArguments {
   }
 }
 
+/// What becomes of texts that are too long.
+struct LengthOptions: ParsableArguments {
+  @Option(help: "Most tokens of a text, those around it included; an encoder takes no more than it has positions.")
+  var maxSourceTokens = 512
+
+  @Flag(
+    inversion: .prefixedNo,
+    help: ArgumentHelp(
+      "Cut longer texts at their end, of a pair the longer one first, or refuse them. Without either, encoders cut.",
+      discussion: "The first text that is cut is named on standard error."))
+  var truncate: Bool?
+
+  func validate() throws {
+    guard (1...1_000_000).contains(maxSourceTokens) else {
+      throw ValidationError("--max-source-tokens takes 1 to 1000000")
+    }
+  }
+}
+
 /// One text, and where it came from in the words of an error.
 struct InputText {
   let bytes: [UInt8]
