@@ -29,6 +29,12 @@ let coreTargets: [Target] = [
   .target(
     name: "TuskEngine", dependencies: ["CTuskKernels", "CTuskSystem", "TuskFormat", "TuskTokenizer"],
     swiftSettings: core),
+  .target(name: "CTusk"),
+  .target(name: "CTuskHandles"),
+  .target(
+    name: "TuskC",
+    dependencies: ["CTusk", "CTuskHandles", "CTuskKernels", "TuskEngine", "TuskFormat", "TuskTokenizer"],
+    swiftSettings: core),
   .executableTarget(
     name: "tusk-nano", dependencies: ["TuskEngine", "TuskFormat", "TuskTokenizer", "CTuskSystem"],
     swiftSettings: core),
@@ -59,6 +65,9 @@ let hostTargets: [Target] = [
       "TuskEngine", "TuskConversion", "TuskFormat", "TuskTokenizer", "CTuskKernels", "CTuskSystem",
       "CTuskAllocationCounter",
     ],
+    swiftSettings: strict),
+  .testTarget(
+    name: "TuskCTests", dependencies: ["CTusk", "CTuskHandles", "TuskC", "TuskConversion", "TuskFormat"],
     swiftSettings: strict),
   .target(name: "CTuskAllocationCounter", path: "Tests/CTuskAllocationCounter"),
   .testTarget(

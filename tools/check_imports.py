@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
-MODULES = ["TuskFormat", "TuskTokenizer", "TuskEngine", "tusk-nano"]
+MODULES = ["TuskFormat", "TuskTokenizer", "TuskEngine", "TuskC", "tusk-nano"]
 FORBIDDEN = re.compile(r"Foundation|Dispatch|Glibc|Musl|Darwin|XCTest")
 IMPORT = re.compile(r"^\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:public |package |internal )?import\s+(?:\w+\s+)?([\w.]+)")
 """What the Swift runtime itself may need, beside the C library."""

@@ -22,10 +22,10 @@ install_packages() {
 }
 
 require_swift() {
-  command -v swift >/dev/null || fail "Swift 6.2 or later is needed: https://www.swift.org/install"
+  command -v swift >/dev/null || fail "Swift 6.3 or later is needed: https://www.swift.org/install"
   local version
   version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/\1/p' | head -1)
-  printf '6.2\n%s\n' "$version" | sort -V -C || fail "Swift 6.2 or later is needed, found ${version:-none}"
+  printf '6.3\n%s\n' "$version" | sort -V -C || fail "Swift 6.3 or later is needed, found ${version:-none}"
 }
 
 # What the package needs to build beside Swift: zlib for torch archives, git for the two Swift packages.

@@ -1,0 +1,47 @@
+#include "tusk.h"
+
+int32_t tusk_library_abi_version(void) { return TUSK_ABI_VERSION; }
+
+int32_t tusk_status_exit_code(tusk_status status) { return status / 100; }
+
+#define NAME(constant)                                                                                                 \
+  case constant: return #constant
+
+const char *tusk_status_name(tusk_status status) {
+  switch (status) {
+    NAME(TUSK_OK);
+    NAME(TUSK_ERROR_USAGE);
+    NAME(TUSK_ERROR_NULL_ARGUMENT);
+    NAME(TUSK_ERROR_INVALID_ARGUMENT);
+    NAME(TUSK_ERROR_STRUCT_BYTES);
+    NAME(TUSK_ERROR_WRONG_ORDER);
+    NAME(TUSK_ERROR_IN_USE);
+    NAME(TUSK_ERROR_NO_SUCH_TASK);
+    NAME(TUSK_ERROR_NO_SUCH_LABEL);
+    NAME(TUSK_ERROR_MEMORY_TOO_SMALL);
+    NAME(TUSK_ERROR_MISALIGNED_MEMORY);
+    NAME(TUSK_ERROR_DATA);
+    NAME(TUSK_ERROR_FORMAT);
+    NAME(TUSK_ERROR_OTHER_BACKBONE);
+    NAME(TUSK_ERROR_NOT_A_BACKBONE);
+    NAME(TUSK_ERROR_NO_TOKENIZER);
+    NAME(TUSK_ERROR_TOKENIZER);
+    NAME(TUSK_ERROR_TEXT_TOO_LONG);
+    NAME(TUSK_ERROR_EMPTY_SOURCE);
+    NAME(TUSK_ERROR_SOURCE_TOO_LONG);
+    NAME(TUSK_ERROR_TARGET_TOO_LONG);
+    NAME(TUSK_ERROR_ID_OUT_OF_RANGE);
+    NAME(TUSK_ERROR_TYPE_OUT_OF_RANGE);
+    NAME(TUSK_ERROR_NO_HEAD);
+    NAME(TUSK_ERROR_NO_DECODER);
+    NAME(TUSK_ERROR_NO_INPUT);
+    NAME(TUSK_ERROR_CANNOT_OPEN);
+    NAME(TUSK_ERROR_NOT_REGULAR_FILE);
+    NAME(TUSK_ERROR_INTERNAL);
+    NAME(TUSK_ERROR_OUT_OF_MEMORY);
+    NAME(TUSK_ERROR_NO_THREADS);
+    NAME(TUSK_ERROR_PLAN_TOO_LARGE);
+    NAME(TUSK_ERROR_BUDGET);
+  }
+  return "TUSK_ERROR_UNKNOWN";
+}
