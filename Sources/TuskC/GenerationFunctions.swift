@@ -36,6 +36,7 @@ extension TaskSession {
     }
     let most = maxTokens == 0 ? planned : Int(maxTokens)
     fedTokens = nil
+    hasHidden = false
     ids.clear()
     do throws(EngineError) {
       if session.plan.request.beams == 1 {
@@ -63,6 +64,7 @@ public func tusk_session_start_decoding(_ session: OpaquePointer?) -> tusk_statu
   withSession(session) { (session) throws(Failure) in
     try session.requireDecoder()
     try session.requireSource()
+    session.hasHidden = false
     session.session.startDecoding()
     session.fedTokens = 0
   }

@@ -115,7 +115,9 @@ public func tusk_session_get_hidden(_ session: OpaquePointer?, _ hidden: UnsafeM
 {
   withSession(session) { (session) throws(Failure) in
     guard let hidden else { throw .null("hidden is NULL") }
-    try session.requireSource()
+    guard session.hasHidden else {
+      throw Failure(TUSK_ERROR_WRONG_ORDER, "no source has been encoded since the last switch or answer")
+    }
     hidden.pointee = tusk_matrix(
       values: session.session.encoderOutput, rows: session.sourceTokens, columns: session.session.config.dModel)
   }

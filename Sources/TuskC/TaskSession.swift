@@ -14,6 +14,8 @@ final class TaskSession: Handle {
   let files: [PackedFile]
   private let truncates: Bool
   private let storedTokenizer: Tokenizer?
+  /// Whether the encoder's output is still there: decoding takes its place.
+  var hasHidden = false
   /// What the last call gave out.
   var ids: ResultBuffer<Int32>
   var types: ResultBuffer<Int32>
@@ -74,6 +76,7 @@ final class TaskSession: Handle {
   func setTask(_ number: Int32) throws(Failure) {
     let task = try files.task(number)
     sourceTokens = 0
+    hasHidden = false
     fedTokens = nil
     do throws(FormatError) { try session.setTask(task) } catch { throw Failure(error) }
   }
@@ -92,9 +95,11 @@ final class TaskSession: Handle {
 
   func encode(_ ids: UnsafeBufferPointer<Int32>, types: UnsafeBufferPointer<Int32>?) throws(Failure) {
     sourceTokens = 0
+    hasHidden = false
     fedTokens = nil
     do throws(EngineError) { try session.encode(ids, types: types) } catch { throw Failure(error) }
     sourceTokens = ids.count
+    hasHidden = true
   }
 
   func encode(_ first: CallerText, _ second: CallerText) throws(Failure) {

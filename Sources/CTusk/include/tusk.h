@@ -347,7 +347,7 @@ TUSK_API tusk_status tusk_session_encode_ids(
 TUSK_API tusk_status tusk_session_encode_text(
     tusk_session *session, const char *text, size_t count, const char *second, size_t second_count);
 
-/// [session] What the encoder made of the source: [S, D].
+/// [session] What the encoder made of the source: [S, D]. Before decoding begins, which takes its place.
 TUSK_API tusk_status tusk_session_get_hidden(tusk_session *session, tusk_matrix *hidden);
 
 /// [session] What the head made of the source, of an encoder: [1, outputs] logits, numbers or an embedding.
