@@ -184,7 +184,6 @@ def stack_cases() -> Iterator[tuple[str, Case]]:
     yield "t5_lora_double", stack("t5", lora, double)
     yield "bert_ia3_ia3", stack("bert", IA3Config(), IA3Config(attn_matrices=["q", "v"]))
     prefix = PrefixTuningConfig(prefix_length=2, flat=True)
-    yield "t5_prefix_prefix", stack("t5", prefix, PrefixTuningConfig(prefix_length=3, flat=True), formats=("bin",))
     yield "bert_prefix_lora", stack("bert", prefix, lora, formats=("bin",))
     yield "bert_prompt_double", stack("bert", PromptTuningConfig(prompt_length=2), double)
 

@@ -43,6 +43,20 @@ def library_refusals() -> Iterator[tuple[str, Refusal]]:
     yield "invertible", Refusal(one("bert", SeqBnInvConfig(reduction_factor=8)), ("inv_adapter",))
 
 
+def stack_refusals() -> Iterator[tuple[str, Refusal]]:
+    """What the library runs, but with a meaning nobody can want, or not at all."""
+    from adapters import IA3Config, LoRAConfig, PrefixTuningConfig, PromptTuningConfig
+
+    def stack(backbone: str, first: Any, second: Any) -> Refusal:
+        return Refusal(Case(backbone, {"first": first, "second": second}, formats=("bin",)), ())
+
+    prefix, lora = PrefixTuningConfig(prefix_length=2, flat=True), LoRAConfig(r=1)
+    yield "prefix_prefix", stack("t5", prefix, prefix)
+    yield "lora_ia3", stack("bert", LoRAConfig(r=1, attn_matrices=["k"]), IA3Config())
+    yield "lora_lora_not_square", stack("t5_gated", lora, lora)
+    yield "lora_prompt", stack("bert", lora, PromptTuningConfig(prompt_length=2))
+
+
 def peft_refusals() -> Iterator[tuple[str, Refusal]]:
     from peft import LoHaConfig, LoraConfig, OFTConfig, VeraConfig
     small = dict(task_type=SEQ2SEQ, r=1, target_modules=["q"])
@@ -85,7 +99,7 @@ def damaged() -> Iterator[tuple[str, Refusal]]:
 
 
 def all_refusals() -> dict[str, Refusal]:
-    makers = {"adapters": library_refusals, "peft": peft_refusals, "damaged": damaged}
+    makers = {"adapters": library_refusals, "stack": stack_refusals, "peft": peft_refusals, "damaged": damaged}
     refusals = {f"REFUSED_{prefix}_{name}": refusal for prefix, maker in makers.items() for name, refusal in maker()}
     return refusals | {"REFUSED_authors_full_fine_tuning": Refusal(FULL_FINE_TUNING, ("backbone",))}
 

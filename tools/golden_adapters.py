@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from golden_cases import Backbone, GoldenError, folders_in, load_json
-from golden_checks import (CLEAR_GAP_ERRORS, ENCODER_TOLERANCE, LOGITS_TOLERANCE, Result, root_mean_square,
-                           section_bytes, worst)
+from golden_checks import (CLEAR_GAP_ERRORS, ENCODER_TOLERANCE, LOGITS_TOLERANCE, MODEL_TOLERANCE, Result,
+                           root_mean_square, section_bytes, worst)
 from golden_tusk import Tusk, ToolError
+from integer_encoder import Encoder
+from integer_model import load_model
 from read_tusk import compare_with_checkpoint, open_tusk
 
 # Models this narrow have few numbers to average a rounding error over; a missing term costs far more.
@@ -98,6 +100,18 @@ def convert(case: AdapterCase, pack: str, tusk: Tusk, result: Result) -> tuple[P
     return backbone, tasks
 
 
+def modelled(case: AdapterCase, backbone: Path, tasks: list[Path]) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """The same of the numpy model, which reads the packed files."""
+    model = load_model(backbone, tasks)
+    if isinstance(model, Encoder):
+        outputs = [model.encode(np.array(ids), np.array(types))
+                   for ids, types in zip(case.rows("input_ids"), case.rows("token_type_ids"))]
+        return [(model.answer(output), output) for output in outputs]
+    pairs = [(model.encode(np.array(ids)), np.array(target))
+             for ids, target in zip(case.rows("input_ids"), case.rows("decoder_input_ids"))]
+    return [(model.logits(memory, target), memory) for memory, target in pairs]
+
+
 def answers(case: AdapterCase, backbone: Path, tasks: list[Path], tusk: Tusk) -> list[tuple[np.ndarray, np.ndarray]]:
     """Logits and encoder output of every source."""
     sources = case.rows("input_ids")
@@ -108,32 +122,41 @@ def answers(case: AdapterCase, backbone: Path, tasks: list[Path], tusk: Tusk) ->
 
 
 def check(case: AdapterCase, pack: str, tusk: Tusk) -> Result:
-    """float32: the library's numbers. int8: its argmax outside the error, and an error that is one of rounding."""
+    """float32: the library's numbers. int8: its argmax outside an error of rounding, and the numpy model's numbers."""
     result = Result(case.name, pack)
     if case.refused_naming is not None:
         check_refusal(case, pack, tusk, result)
         return result
     backbone, tasks = convert(case, pack, tusk, result)
-    found = answers(case, backbone, tasks, tusk)
-    outputs, logits = [output for _, output in found], [logits for logits, _ in found]
+    found, model = answers(case, backbone, tasks, tusk), modelled(case, backbone, tasks)
     if pack == "float32":
-        for output, wanted in zip(outputs, case.outputs):
-            result.limit("encoder", worst(output, wanted), ENCODER_TOLERANCE)
-        if case.logits is not None:
-            result.limit("logits", worst(np.stack(logits), case.logits), LOGITS_TOLERANCE)
+        for prefix, pairs in (("", found), ("numpy_", model)):
+            for (_, output), wanted in zip(pairs, case.outputs):
+                result.limit(f"{prefix}encoder", worst(output, wanted), ENCODER_TOLERANCE)
+            if case.logits is not None:
+                result.limit(f"{prefix}logits", worst(np.stack([logits for logits, _ in pairs]), case.logits),
+                             LOGITS_TOLERANCE)
         return result
+    outputs, expected = [output for _, output in found], [output for _, output in model]
     result.limit("relative_rms", relative_error(outputs, case.outputs), INT8_TOLERANCE)
+    result.limit("model_encoder", relative_error(outputs, expected), MODEL_TOLERANCE)
     if case.logits is not None:
+        logits = [row for row, _ in found]
+        result.limit("model", relative_error(logits, [row for row, _ in model]), MODEL_TOLERANCE)
         check_argmax(np.stack(logits), case.logits, result)
     return result
 
 
 def check_refusal(case: AdapterCase, pack: str, tusk: Tusk, result: Result) -> None:
-    """Refused as bad data, by the name of what is wrong, and nothing is left behind."""
-    name = f"{case.name}-{pack}"
+    """A task or a stack is refused as bad data, by the name of what is wrong, and nothing is left behind."""
+    name, backbone = f"{case.name}-{pack}", tusk.backbone(case.backbone.folder, pack)
+    stack = convert(case, pack, tusk, result)[1] if len(case.tasks) > 1 else []
     try:
-        tusk.task(case.folder / case.tasks[0], tusk.backbone(case.backbone.folder, pack), name)
-        result.failures.append("converted, must be refused")
+        if stack:
+            answers(case, backbone, stack, tusk)
+        else:
+            tusk.task(case.folder / case.tasks[0], backbone, name)
+        result.failures.append("accepted, must be refused")
     except ToolError as error:
         result.quantities["exit"] = error.status
         result.require(error.status == 65, f"exit {error.status}, required 65")

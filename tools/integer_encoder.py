@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from integer_layers import TaskPart, Weights
-from numeric import activate, f32, layer_norm, relative_bucket, rms_norm, softmax
+from integer_layers import Weights, attend
+from integer_task import TaskPart, linear_output
+from numeric import activate, f32, layer_norm, relative_bucket, rms_norm
 from read_tusk import PackedFile, check_fits
 from tusk_container import LAYER_NORM, LEARNED_POSITIONS, NORM_BEHIND
-from tusk_task import Linear, Task
+from tusk_task import Task
 
 
 class Encoder:
     """Blocks with the norm before or behind a sub-layer; a head that is the task's, else the backbone's."""
 
-    def __init__(self, file: PackedFile, task: Task | None = None) -> None:
+    def __init__(self, file: PackedFile, tasks: list[Task]) -> None:
         assert file.config is not None
-        if task:
+        for task in tasks:
             check_fits(task, file.config)
-        self.config, self.weights, self.part = file.config, Weights(file), TaskPart(task)
-        self.head_owner = task if task and task.head else file.head
+        self.config, self.weights, self.part = file.config, Weights(file), TaskPart(tasks)
+        self.head_owner = next((task for task in reversed(tasks) if task.head), file.head)
 
     def norm(self, x: np.ndarray, name: str, slot: str | None = None) -> np.ndarray:
-        """The norm `name`, replaced by what the task has at `slot`."""
+        """The norm `name`, replaced by what the tasks have at `slot`."""
         weight, epsilon = self.weights.vector(name), self.config.normEpsilon
         if slot:
             weight = self.part.norm(slot, weight)
@@ -32,44 +33,48 @@ class Encoder:
         return layer_norm(x, weight, self.part.norm_bias(slot, bias) if slot else bias, epsilon)
 
     def embed(self, ids: np.ndarray, token_types: np.ndarray) -> np.ndarray:
-        stream = self.weights.rows("embedding", ids)
+        text = self.weights.rows("embedding", ids)
+        stream = self.part.with_prompt(text, is_finished=False)
         if self.config.tokenTypeCount:
-            stream = stream + self.weights.rows("tokenTypeEmbedding", token_types)
+            types = np.concatenate([np.zeros(len(stream) - len(text), int), token_types])
+            stream = stream + self.weights.rows("tokenTypeEmbedding", types)
         if self.config.positionScheme == LEARNED_POSITIONS:
-            stream = stream + self.weights.rows("positionEmbedding", self.config.positionOffset + np.arange(len(ids)))
-        return self.norm(stream, "embeddingNorm") if self.config.hasEmbeddingNorm else stream
+            offset = self.part.with_prefixes("encoder.0.selfAttention", stream[:0], stream[:0])[2]
+            positions = self.config.positionOffset + offset + np.arange(len(stream))
+            stream = stream + self.weights.rows("positionEmbedding", positions)
+        if self.config.hasEmbeddingNorm:
+            stream = self.norm(stream, "embeddingNorm", "encoder.start")
+        return self.part.with_prompt(stream, is_finished=True)
 
-    def position_bias(self, length: int) -> np.ndarray:
-        """[H, S, S], or zero where positions are in the embedding."""
+    def position_bias(self, first: int, queries: int, keys: int) -> np.ndarray | float:
+        """[H, queries, keys], or zero where positions are in the embedding."""
         if self.config.positionScheme == LEARNED_POSITIONS:
-            return np.zeros((1, 1, 1), f32)
-        place = np.arange(length)
-        buckets = relative_bucket(place[None, :] - place[:, None], True, self.config.bucketCount,
-                                  self.config.maxDistance)
+            return f32(0)
+        distance = np.arange(keys)[None] - (first + np.arange(queries))[:, None]
+        buckets = relative_bucket(distance, True, self.config.bucketCount, self.config.maxDistance)
         return self.weights.tensors["encoder.relativeBias"].values[buckets].transpose(2, 0, 1)
 
-    def attention(self, block: str, x: np.ndarray, bias: np.ndarray) -> np.ndarray:
-        def heads(part: str) -> np.ndarray:
-            y = self.weights.linear(x, f"{block}selfAttention{part}")
-            return y.reshape(len(x), self.config.headCount, self.config.dKV).transpose(1, 0, 2)
-
-        scores = heads("Q") @ heads("K").transpose(0, 2, 1) * f32(self.config.attentionScale) + bias
-        mixed = (softmax(scores) @ heads("V")).transpose(1, 0, 2).reshape(len(x), -1)
-        return self.weights.linear(mixed, block + "selfAttentionO")
+    def attention(self, slot: str, x: np.ndarray) -> np.ndarray:
+        q, k, v = (self.part.product(self.weights, x, slot + part, slot, part.lower()) for part in "QKV")
+        k, v, first = self.part.with_prefixes(slot, k, v)
+        mixed = attend(q, k, v, self.config.headCount, self.config.attentionScale,
+                       self.position_bias(first, len(q), len(k)))
+        return self.part.product(self.weights, mixed, slot + "O", slot, "o")
 
     def feed_forward(self, block: str, x: np.ndarray) -> np.ndarray:
+        def product(x: np.ndarray, target: str) -> np.ndarray:
+            return self.part.product(self.weights, x, block + target, block + "feedForward", target)
+
         name = self.config.activation_name
         if self.config.gated:
-            hidden = activate(name, self.weights.linear(x, block + "wi0")) * self.weights.linear(x, block + "wi1")
-        else:
-            hidden = activate(name, self.weights.linear(x, block + "wi"))
-        return self.weights.linear(hidden, block + "wo")
+            return product(activate(name, product(x, "wi0")) * product(x, "wi1"), "wo")
+        return product(activate(name, product(x, "wi")), "wo")
 
     def encode(self, ids: np.ndarray, token_types: np.ndarray | None = None) -> np.ndarray:
         """The encoder's output [S, D]."""
         ids = np.asarray(ids)
         stream = self.embed(ids, np.zeros(len(ids), int) if token_types is None else np.asarray(token_types))
-        bias, behind = self.position_bias(len(ids)), self.config.normPlacement == NORM_BEHIND
+        behind = self.config.normPlacement == NORM_BEHIND
         for layer in range(self.config.layerCount):
             block = f"encoder.{layer}."
             for part in ("selfAttention", "feedForward"):
@@ -77,7 +82,8 @@ class Encoder:
                     return self.norm(x, f"{block}{part}Norm", block + part)
 
                 entered = stream if behind else norm(stream)
-                sub = self.attention(block, entered, bias) if part == "selfAttention" else self.feed_forward(block, entered)
+                sub = self.attention(block + part, entered) if part == "selfAttention" else self.feed_forward(
+                    block, entered)
                 stream = self.part.add(block + part, sub, stream, norm if behind else None)
                 if behind:
                     stream = norm(stream)
@@ -88,18 +94,16 @@ class Encoder:
         owner = self.head_owner
         if owner is None or owner.head is None:
             return None
-        head, part = owner.head, TaskPart(owner)
+        head, prompt = owner.head, self.part.prompt
 
         def layer(x: np.ndarray, index: int | None, activation: str) -> np.ndarray:
-            if index is None:
-                return x
-            linear: Linear = owner.linears[index]
-            return activate(activation, part.linear(x, linear))
+            return x if index is None else activate(activation, linear_output(owner, index, x))
 
-        x = memory[:1]
+        first = prompt[1].firstToken if prompt else 0
+        x = memory[first:first + 1]
         if head.input == "pooler":
-            x = np.tanh(self.weights.linear(x, "pooler"))
+            x = np.tanh(self.part.product(self.weights, x, "pooler", "encoder.end", "pooler"))
         elif head.input == "mean":
-            x = memory.mean(axis=0, keepdims=True, dtype=f32)
+            x = self.part.text_rows(memory).mean(axis=0, keepdims=True, dtype=f32)
         x = layer(layer(x, head.first, head.activation1), head.second, head.activation2)[0]
         return x / max(float(np.linalg.norm(x)), 1e-12) if head.isNormalized else x

@@ -1,4 +1,4 @@
-"""Parts of the numpy models of the engine's arithmetic: integer products, and what a task adds.
+"""Parts of the numpy models of the engine's arithmetic: integer products with a backbone's tensors, and attention.
 
 int8 matrices are multiplied as formats/tensors.md says: 14-bit activation codes per token, exact integer sums, one
 float32 step behind them. Everything else is float32.
@@ -6,16 +6,12 @@ float32 step behind them. Everything else is float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from numeric import activate, f32, kronecker_linear, layer_norm
+from numeric import f32, softmax
 from read_tusk import PackedFile
 from tusk_backbone import INT8_ROWS, Tensor
-from tusk_task import Linear, Task
 
-Norm = Callable[[np.ndarray], np.ndarray]
 ACTIVATION_LIMIT = f32(16383)
 
 
@@ -24,6 +20,20 @@ def activation_codes(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     largest = np.abs(x).max(axis=1)
     factors = np.divide(ACTIVATION_LIMIT, largest, out=np.zeros_like(largest), where=largest > 0)
     return np.rint(x * factors[:, None]), largest / ACTIVATION_LIMIT
+
+
+def integer_product(x: np.ndarray, operand: np.ndarray, row_scales: np.ndarray) -> np.ndarray:
+    """x [T, K] times int8 rows: `operand` [N, K] holds the codes, `row_scales` [N] what each row is scaled by."""
+    codes, scales = activation_codes(x)
+    sums = codes.astype(np.float64) @ operand.T
+    return sums.astype(f32) * (scales[:, None] * row_scales[None, :])
+
+
+def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, scale: float,
+           bias: np.ndarray | float) -> np.ndarray:
+    """Mixed values [queries, H K] of q [queries, H K], k and v [keys, H K]; `bias` is added to the scores [H, ., .]."""
+    q, k, v = (rows.reshape(len(rows), heads, -1).transpose(1, 0, 2) for rows in (q, k, v))
+    return (softmax(q @ k.transpose(0, 2, 1) * f32(scale) + bias) @ v).transpose(1, 0, 2).reshape(q.shape[1], -1)
 
 
 class Weights:
@@ -52,9 +62,7 @@ class Weights:
         tensor, operand = self.tensors[name], self.operand(name)
         if tensor.encoding != INT8_ROWS:
             return x @ operand.T
-        codes, scales = activation_codes(x)
-        sums = codes.astype(np.float64) @ operand.T
-        return sums.astype(f32) * (scales[:, None] * tensor.scales[None, :])
+        return integer_product(x, operand, tensor.scales)
 
     def rows(self, name: str, indices: np.ndarray) -> np.ndarray:
         tensor: Tensor = self.tensors[name]
@@ -65,58 +73,5 @@ class Weights:
     def vector(self, name: str) -> np.ndarray:
         return self.tensors[name].values[0]
 
-    def linear(self, x: np.ndarray, name: str) -> np.ndarray:
-        """A product and its bias, if it has one."""
-        y = self.multiply(x, name)
-        return y + self.vector(name + "Bias") if name + "Bias" in self.tensors else y
-
-
-class TaskPart:
-    """What a task changes: norms, and what a sub-layer adds to the stream."""
-
-    def __init__(self, task: Task | None) -> None:
-        self.task = task
-
-    def norm(self, slot: str, backbone: np.ndarray) -> np.ndarray:
-        replacement = self.task.values(self.task.slots[slot].norm) if self.task else None
-        return backbone if replacement is None else replacement
-
-    def norm_bias(self, slot: str, backbone: np.ndarray) -> np.ndarray:
-        replacement = self.task.values(self.task.slots[slot].normBias) if self.task else None
-        return backbone if replacement is None else replacement
-
-    def linear(self, x: np.ndarray, linear: Linear) -> np.ndarray:
-        values = self.task.values
-        tensors = [None if index is None else self.task.tensors[index].values
-                   for index in (linear.rule, linear.ruleLeft, linear.ruleRight, linear.leftFactor, linear.rightFactor,
-                                 linear.full)]
-        rule, rule_left, rule_right, left, right, full = tensors
-        if rule_left is not None:
-            rule = rule_left @ rule_right
-        if rule is None:
-            rule = np.ones((1, 1, 1), f32)
-        return kronecker_linear(x, rule, full if linear.factorRank == 0 else left, right, values(linear.bias))
-
-    def add(self, slot: str, sub: np.ndarray, stream: np.ndarray, norm_behind: Norm | None = None) -> np.ndarray:
-        """The residual stream behind a sub-layer whose output is `sub`, without the norm that may follow it."""
-        adapter = self.task.slots[slot].adapter if self.task else None
-        if adapter is None:
-            return stream + sub
-        values = self.task.values
-        entered = sub if adapter.inputRule == 1 else sub + stream
-        if adapter.inputRule == 3:
-            assert norm_behind, "only for post-norm backbones"
-            entered = norm_behind(entered)
-        inner = entered
-        if adapter.normBeforeWeight is not None:
-            inner = layer_norm(inner, values(adapter.normBeforeWeight), values(adapter.normBeforeBias),
-                               adapter.normEpsilon)
-        inner = activate(adapter.activation, self.linear(inner, self.task.linears[adapter.down]))
-        up = self.linear(inner, self.task.linears[adapter.up]) * f32(adapter.scaling)
-        if adapter.scalingVector is not None:
-            up = up * values(adapter.scalingVector)
-        if adapter.normAfterWeight is not None:
-            up = layer_norm(up, values(adapter.normAfterWeight), values(adapter.normAfterBias), adapter.normEpsilon)
-        skip = {0: f32(0), 1: sub, 2: sub + stream, 3: entered}[adapter.skipRule]
-        y = up + skip
-        return y + stream if adapter.addsStream else y
+    def bias(self, name: str) -> np.ndarray | None:
+        return self.vector(name + "Bias") if name + "Bias" in self.tensors else None

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from integer_encoder import Encoder
-from integer_layers import TaskPart, Weights
-from numeric import activate, f32, log_softmax, relative_bucket, rms_norm, softmax
+from integer_layers import Weights, attend
+from integer_task import TaskPart
+from numeric import activate, f32, log_softmax, relative_bucket, rms_norm
 from read_tusk import PackedFile, check_fits, open_tusk
 from tusk_container import FormatError
 from tusk_task import Task
@@ -32,59 +33,62 @@ class Hypothesis:
 class EncoderDecoder:
     """T5: pre-norm blocks, RMSNorm, relative position bias, no attention scale but the config's."""
 
-    def __init__(self, file: PackedFile, task: Task | None = None) -> None:
+    def __init__(self, file: PackedFile, tasks: list[Task]) -> None:
         assert file.config is not None
-        if task:
+        for task in tasks:
             check_fits(task, file.config)
-        self.config, self.weights, self.part = file.config, Weights(file), TaskPart(task)
-        self.vocabulary = task.vocabularySize if task else file.config.vocabularySize
+        self.config, self.weights, self.part = file.config, Weights(file), TaskPart(tasks)
+        self.vocabulary = min([file.config.vocabularySize, *(task.vocabularySize for task in tasks)])
 
     def norm(self, x: np.ndarray, slot: str, tensor: str) -> np.ndarray:
-        return rms_norm(x, self.part.norm(slot, self.weights.vector(tensor)), self.config.normEpsilon)
+        y = rms_norm(x, self.part.norm(slot, self.weights.vector(tensor)), self.config.normEpsilon)
+        bias = self.part.norm_bias(slot, None)
+        return y if bias is None else y + bias
 
-    def position_bias(self, stack: str, length: int) -> np.ndarray:
-        """[H, T, T]; the decoder's hides what is to come."""
-        place = np.arange(length)
-        distance = place[None, :] - place[:, None]
+    def position_bias(self, stack: str, first: int, queries: int, keys: int) -> np.ndarray:
+        """[H, queries, keys] for queries at `first`, `first` + 1, ..."""
+        distance = np.arange(keys)[None] - (first + np.arange(queries))[:, None]
         buckets = relative_bucket(distance, stack == "encoder", self.config.bucketCount, self.config.maxDistance)
-        bias = self.weights.tensors[f"{stack}.relativeBias"].values[buckets].transpose(2, 0, 1)
-        return np.where(distance > 0, f32(-np.inf), bias) if stack == "decoder" else bias
+        return self.weights.tensors[f"{stack}.relativeBias"].values[buckets].transpose(2, 0, 1)
 
-    def attention(self, prefix: str, queries: np.ndarray, memory: np.ndarray, bias: np.ndarray | float) -> np.ndarray:
-        def heads(x: np.ndarray) -> np.ndarray:
-            return x.reshape(len(x), self.config.headCount, self.config.dKV).transpose(1, 0, 2)
-
-        q = heads(self.weights.multiply(queries, prefix + "Q"))
-        k = heads(self.weights.multiply(memory, prefix + "K"))
-        v = heads(self.weights.multiply(memory, prefix + "V"))
-        scores = q @ k.transpose(0, 2, 1) * f32(self.config.attentionScale) + bias
-        mixed = (softmax(scores) @ v).transpose(1, 0, 2).reshape(len(queries), -1)
-        return self.weights.multiply(mixed, prefix + "O")
+    def attention(self, slot: str, queries: np.ndarray, memory: np.ndarray) -> np.ndarray:
+        q, k, v = (self.part.product(self.weights, queries if part == "Q" else memory, slot + part, slot, part.lower())
+                   for part in "QKV")
+        length = len(k)
+        k, v, first = self.part.with_prefixes(slot, k, v)
+        bias: np.ndarray | float = f32(0)
+        if slot.endswith("selfAttention"):
+            stack = slot.split(".")[0]
+            bias = self.position_bias(stack, first, len(q), len(k))
+            if stack == "decoder":
+                # Its own tokens to come are hidden; a prefix never is.
+                bias[:, :, len(k) - length:][:, np.triu(np.ones((length, length), bool), 1)] = -np.inf
+        mixed = attend(q, k, v, self.config.headCount, self.config.attentionScale, bias)
+        return self.part.product(self.weights, mixed, slot + "O", slot, "o")
 
     def feed_forward(self, block: str, x: np.ndarray) -> np.ndarray:
+        def product(x: np.ndarray, target: str) -> np.ndarray:
+            return self.part.product(self.weights, x, block + target, block + "feedForward", target)
+
         name = self.config.activation_name
         if self.config.gated:
-            gate = activate(name, self.weights.multiply(x, block + "wi0"))
-            hidden = gate * self.weights.multiply(x, block + "wi1")
-        else:
-            hidden = activate(name, self.weights.multiply(x, block + "wi"))
-        return self.weights.multiply(hidden, block + "wo")
+            return product(activate(name, product(x, "wi0")) * product(x, "wi1"), "wo")
+        return product(activate(name, product(x, "wi")), "wo")
 
     def run_stack(self, stack: str, ids: np.ndarray, memory: np.ndarray | None) -> np.ndarray:
         x = self.weights.rows("embedding", ids)
-        bias = self.position_bias(stack, len(ids))
+        if memory is None:
+            x = self.part.with_prompt(self.part.with_prompt(x, is_finished=False), is_finished=True)
         count = self.config.layerCount if memory is None else self.config.decoderLayerCount
+        parts = ("selfAttention", "feedForward") if memory is None else (
+            "selfAttention", "crossAttention", "feedForward")
         for layer in range(count):
             block = f"{stack}.{layer}."
-            normed = self.norm(x, block + "selfAttention", block + "selfAttentionNorm")
-            sub = self.attention(block + "selfAttention", normed, normed, bias)
-            x = self.part.add(block + "selfAttention", sub, x)
-            if memory is not None:
-                normed = self.norm(x, block + "crossAttention", block + "crossAttentionNorm")
-                sub = self.attention(block + "crossAttention", normed, memory, f32(0))
-                x = self.part.add(block + "crossAttention", sub, x)
-            normed = self.norm(x, block + "feedForward", block + "feedForwardNorm")
-            x = self.part.add(block + "feedForward", self.feed_forward(block, normed), x)
+            for part in parts:
+                normed = self.norm(x, block + part, f"{block}{part}Norm")
+                sub = (self.feed_forward(block, normed) if part == "feedForward" else
+                       self.attention(block + part, normed, memory if part == "crossAttention" else normed))
+                x = self.part.add(block + part, sub, x)
         return self.norm(x, f"{stack}.end", f"{stack}.finalNorm")
 
     def encode(self, ids: np.ndarray) -> np.ndarray:
@@ -95,7 +99,7 @@ class EncoderDecoder:
         """Teacher-forced logits [T, V], V the vocabulary the task knows."""
         hidden = self.run_stack("decoder", np.asarray(decoder_ids), memory) * f32(self.config.logitScale)
         head = "embedding" if self.config.tiedHead else "head"
-        return self.weights.multiply(hidden, head)[:, :self.vocabulary]
+        return self.part.product(self.weights, hidden, head, "decoder.end", "head")[:, :self.vocabulary]
 
     def greedy(self, memory: np.ndarray, max_length: int) -> list[int]:
         """Ids with the start token, which `max_length` counts."""
@@ -129,14 +133,13 @@ class EncoderDecoder:
             live = going_on
 
 
-def load_model(backbone: Path | str, task: Path | str | None = None) -> EncoderDecoder | Encoder:
-    """The model of a backbone, with the task of a task file, or the task of that name if the file is a bundle."""
+def load_model(backbone: Path | str, tasks: list[Path] | Path | str | None = None) -> EncoderDecoder | Encoder:
+    """The model of a backbone with task files in this order, or a task of that name if the file is a bundle."""
     file = open_tusk(backbone)
     assert file.config is not None
-    model = Encoder if file.config.is_encoder else EncoderDecoder
-    if task is None:
-        return model(file)
-    return model(file, open_tusk(task).task() if Path(task).exists() else file.task(str(task)))
+    named = tasks if isinstance(tasks, list) else [] if tasks is None else [tasks]
+    mounted = [open_tusk(task).task() if Path(task).exists() else file.task(str(task)) for task in named]
+    return (Encoder if file.config.is_encoder else EncoderDecoder)(file, mounted)
 
 
 def parse_ids(text: str) -> np.ndarray:
@@ -148,7 +151,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example: tools/integer_model.py backbone.tusk --task task.tusk --input-ids 8774,1 --beams 4")
     parser.add_argument("backbone", type=Path, help="a backbone or a bundle")
-    parser.add_argument("--task", help="a task file, or the name of a task of the bundle")
+    parser.add_argument("--task", action="append", default=[], metavar="TASK",
+                        help="a task file, or the name of a task of the bundle; several are stacked in this order")
     parser.add_argument("--input-ids", type=parse_ids, required=True, help="source ids, separated by commas")
     parser.add_argument("--token-type-ids", type=parse_ids, help="of an encoder: the text each token belongs to, 0 or 1")
     parser.add_argument("--decoder-input-ids", type=parse_ids,
