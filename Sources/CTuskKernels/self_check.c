@@ -63,46 +63,99 @@ static bool integers_agree(const TuskKernels *candidate, const TuskKernels *refe
   return true;
 }
 
+/// What every float operation gave.
+typedef struct {
+  float product[CHECK_M * CHECK_M];
+  float attended[CHECK_M * CHECK_D];
+  float rmsNormed[CHECK_M * CHECK_D];
+  float layerNormed[CHECK_M * CHECK_D];
+  float activated[TuskActivationLeakyRelu + 1][CHECK_D];
+  float elementwise[CHECK_D];
+  float gathered[CHECK_D];
+  float factored[CHECK_D];
+  float dense[CHECK_D];
+  float largest;
+  float logSum;
+  size_t largestIndex;
+} FloatOutputs;
+
+enum { CHECK_TERMS = 2, CHECK_RANK = 3 };
+
+static void check_kronecker(const TuskKernels *k, const float *x, const float *factors, float *scratch,
+                            FloatOutputs *out) {
+  TuskKronecker layer = {.n = CHECK_TERMS,
+                         .in = CHECK_D,
+                         .out = CHECK_D,
+                         .rank = CHECK_RANK,
+                         .rule = factors,
+                         .left = factors + 1,
+                         .right = factors + 2,
+                         .bias = factors};
+  k->kronecker_f32(&layer, x, CHECK_D, 1, out->factored, CHECK_D, scratch, NULL);
+  layer = (TuskKronecker){.n = CHECK_TERMS,
+                          .in = CHECK_D,
+                          .out = CHECK_D,
+                          .ruleLeft = factors + 3,
+                          .ruleRight = factors + 4,
+                          .full = factors + 5};
+  k->kronecker_f32(&layer, x, CHECK_D, 1, out->dense, CHECK_D, scratch, NULL);
+}
+
+/// x [CHECK_M, CHECK_D], keys [CHECK_K, CHECK_D].
+static void check_floats(const TuskKernels *k, const float *x, const float *keys, float *scratch, FloatOutputs *out) {
+  __builtin_memset(out, 0, sizeof *out);
+  TuskMatmulF32 product = {x, CHECK_D, CHECK_M, keys, CHECK_D, CHECK_D, NULL, out->product, CHECK_M};
+  k->matmul_f32_f32_f32(&product, 0, CHECK_M);
+  TuskAttention head = {.queries = x,
+                        .queryStride = CHECK_D,
+                        .queryCount = CHECK_M,
+                        .keys = keys,
+                        .keyStride = CHECK_D,
+                        .values = keys,
+                        .valueStride = CHECK_D,
+                        .keyCount = CHECK_K,
+                        .prefixKeys = x,
+                        .prefixValues = x,
+                        .prefixStride = CHECK_D,
+                        .prefixCount = CHECK_M,
+                        .dKV = CHECK_D,
+                        .scale = 0.25f,
+                        .firstQueryIndex = 60,
+                        .causal = true,
+                        .out = out->attended,
+                        .outStride = CHECK_D};
+  k->attend_f32(&head, scratch);
+  k->rmsnorm_f32(x, CHECK_D, CHECK_M, CHECK_D, keys, 1e-6f, out->rmsNormed, CHECK_D);
+  k->layernorm_f32(x, CHECK_D, CHECK_M, CHECK_D, keys, keys + 1, 1e-6f, out->layerNormed, CHECK_D);
+  for (int kind = TuskActivationIdentity; kind <= TuskActivationLeakyRelu; kind++) {
+    __builtin_memcpy(out->activated[kind], x, sizeof out->activated[kind]);
+    k->activate_f32((TuskActivation)kind, out->activated[kind], CHECK_D);
+  }
+  k->add_f32(out->elementwise, x, CHECK_D);
+  k->multiply_f32(out->elementwise, x + 1, CHECK_D);
+  k->scale_f32(out->elementwise, 0.7f, CHECK_D);
+  k->axpy_f32(out->elementwise, 0.3f, x + 2, CHECK_D);
+  int8_t codes[CHECK_D];
+  for (int i = 0; i < CHECK_D; i++) codes[i] = (int8_t)(i * 11 - 100);
+  k->gather_f32_i8(codes, 0.3f, CHECK_D, out->gathered);
+  check_kronecker(k, x, keys, scratch, out);
+  out->largest = k->max_f32(keys, CHECK_K * CHECK_D);
+  out->largestIndex = k->argmax_f32(keys, CHECK_K * CHECK_D);
+  out->logSum = k->logsumexp_f32(keys, CHECK_K * CHECK_D);
+}
+
 static bool floats_agree(const TuskKernels *candidate, const TuskKernels *reference) {
-  float x[CHECK_M * CHECK_D], keys[CHECK_K * CHECK_D], y[2][CHECK_M * CHECK_M];
-  // Room for the attention's scratch of width CHECK_D.
+  float x[CHECK_M * CHECK_D], keys[CHECK_K * CHECK_D];
+  // Room for the attention's scratch of width CHECK_D, the largest.
   float scratch[2048];
+  FloatOutputs outputs[2];
   uint32_t state = 2;
   fill_floats(x, CHECK_M * CHECK_D, &state);
   fill_floats(keys, CHECK_K * CHECK_D, &state);
   if (tusk_attention_scratch_floats(CHECK_D) > sizeof scratch / sizeof scratch[0]) return false;
-  const TuskKernels *both[2] = {candidate, reference};
-  __builtin_memset(y, 0, sizeof y);
-  for (int i = 0; i < 2; i++) {
-    TuskMatmulF32 product = {x, CHECK_D, CHECK_M, keys, CHECK_D, CHECK_D, NULL, y[i], CHECK_M};
-    both[i]->matmul_f32_f32_f32(&product, 0, CHECK_M);
-  }
-  if (!same(y[0], y[1], sizeof y[0])) return false;
-  float attended[2][CHECK_M * CHECK_D];
-  for (int i = 0; i < 2; i++) {
-    TuskAttention head = {.queries = x,
-                          .queryStride = CHECK_D,
-                          .queryCount = CHECK_M,
-                          .keys = keys,
-                          .keyStride = CHECK_D,
-                          .values = keys,
-                          .valueStride = CHECK_D,
-                          .keyCount = CHECK_K,
-                          .prefixKeys = x,
-                          .prefixValues = x,
-                          .prefixStride = CHECK_D,
-                          .prefixCount = CHECK_M,
-                          .dKV = CHECK_D,
-                          .scale = 0.25f,
-                          .firstQueryIndex = 60,
-                          .causal = true,
-                          .out = attended[i],
-                          .outStride = CHECK_D};
-    both[i]->attend_f32(&head, scratch);
-    both[i]->rmsnorm_f32(attended[i], CHECK_D, CHECK_M, CHECK_D, x, 1e-6f, attended[i], CHECK_D);
-    both[i]->activate_f32(TuskActivationGelu, attended[i], CHECK_M * CHECK_D);
-  }
-  return same(attended[0], attended[1], sizeof attended[0]);
+  check_floats(candidate, x, keys, scratch, &outputs[0]);
+  check_floats(reference, x, keys, scratch, &outputs[1]);
+  return same(&outputs[0], &outputs[1], sizeof outputs[0]);
 }
 
 /// Keys and values as halves and as codes, and the product with a transposed matrix.

@@ -10,7 +10,4 @@ extern const TuskKernels tusk_kernels_avxvnni;
 extern const TuskKernels tusk_kernels_avx512vnni;
 #endif
 
-/// Whether `candidate` gives the bits of `reference` on small vectors of every operation that is written for an ISA.
-bool tusk_kernels_agree(const TuskKernels *candidate, const TuskKernels *reference);
-
 #endif

@@ -11,6 +11,8 @@ public final class Session {
   public let config: BackboneConfig
   /// Name of the kernels in use: "portable", "avx2", ...
   public let isaName: String
+  /// What choosing them has to tell, for a log.
+  public let kernelNotice: KernelNotice?
   let weights: BackboneWeights
   let workspace: Workspace
   /// The task of each source of the batch.
@@ -36,7 +38,9 @@ public final class Session {
     weights = try BackboneWeights(file)
     self.plan = plan
     config = weights.config
-    let kernels = tusk_kernels_select(isaCap, nil).pointee
+    var selection = TuskSelection()
+    let kernels = tusk_kernels_select(isaCap, &selection).pointee
+    kernelNotice = KernelNotice(selection)
     isaName = String(cString: kernels.name)
     let arena: Arena
     if let memory {

@@ -127,6 +127,9 @@ typedef struct {
 /// is harmless. Kernels other than `portable` are proven against it on small vectors before they are first handed out.
 const TuskKernels *tusk_kernels_select(const char *_Nullable cap, TuskSelection *_Nullable selection);
 
+/// Whether `candidate` gives the bits of `reference` on small vectors of every operation.
+bool tusk_kernels_agree(const TuskKernels *candidate, const TuskKernels *reference);
+
 #pragma clang assume_nonnull end
 
 #endif

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CTuskSystem
+import Logging
 import TuskConversion
 import TuskEngine
 import TuskFormat
@@ -88,6 +89,7 @@ final class Model {
     do throws(EngineError) {
       session = try Session(file, plan: plan, isaCap: tusk_isa_from_environment())
     } catch { throw Failure(error, path: path) }
+    if let notice = session.kernelNotice { log.warning("\(notice.summary)") }
     try mount(chosen.first, on: session)
     return session
   }
