@@ -22,8 +22,7 @@ let core: [SwiftSetting] =
 
 let coreTargets: [Target] = [
   .target(name: "CTuskKernels"),
-  .target(
-    name: "CTuskSystem", cSettings: [.define("_GNU_SOURCE")], linkerSettings: [.linkedLibrary("m")]),
+  .target(name: "CTuskSystem", cSettings: [.define("_GNU_SOURCE")]),
   .target(name: "TuskFormat", dependencies: ["CTuskSystem"], swiftSettings: core),
   .target(name: "TuskTokenizer", dependencies: ["TuskFormat"], swiftSettings: core),
   .target(

@@ -45,6 +45,22 @@ static bool has_avx512vnni(void) {
   const unsigned needed = LEAF_7_EBX_AVX512F | LEAF_7_EBX_AVX512BW | LEAF_7_EBX_AVX512VL;
   return (b & needed) == needed && (c & LEAF_7_ECX_AVX512VNNI);
 }
+#elif defined(__aarch64__) && defined(__ELF__)
+
+/// The C library's, declared here because no header of it may be needed. Weak: a freestanding program has none.
+__attribute__((weak)) unsigned long getauxval(unsigned long type);
+
+enum { AUXILIARY_HWCAP = 16, HWCAP_ASIMDDP = 1 << 20 };
+
+static bool has_dotprod(void) { return getauxval != NULL && (getauxval(AUXILIARY_HWCAP) & HWCAP_ASIMDDP); }
+#elif defined(__aarch64__)
+static bool has_dotprod(void) {
+#if defined(__ARM_FEATURE_DOTPROD)
+  return true;
+#else
+  return false;
+#endif
+}
 #endif
 
 static bool always(void) { return true; }
@@ -61,6 +77,9 @@ static const Candidate candidates[] = {
     {&tusk_kernels_avx2, has_avx2},
     {&tusk_kernels_avxvnni, has_avxvnni},
     {&tusk_kernels_avx512vnni, has_avx512vnni},
+#elif defined(__aarch64__)
+    {&tusk_kernels_neon, always},
+    {&tusk_kernels_neondot, has_dotprod},
 #endif
 };
 

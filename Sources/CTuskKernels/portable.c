@@ -5,7 +5,7 @@
 #pragma clang diagnostic ignored "-Wpsabi"  // vectors never cross a call: everything that takes one is inlined
 
 #define ISA(name) name##_portable
-#define FLOATS ISA
+#define FLOATS(name) name##_portable
 #include "lanes/all.h"
 
 /// sum of a[k] * w[k]: |product| <= 16383 * 127, so int32 holds a block of them and int64 all blocks.
@@ -49,3 +49,24 @@ static uint64_t multiply_add_probe_portable(size_t rounds) {
 }
 
 const TuskKernels tusk_kernels_portable = TUSK_KERNEL_TABLE("portable");
+
+#if defined(__aarch64__)
+
+// NEON is part of the base there, so the portable float operations are those of these two as well.
+#include "matmul_neon.h"
+
+#undef ISA
+#define ISA(name) name##_neon
+const TuskKernels tusk_kernels_neon = TUSK_KERNEL_TABLE("neon");
+
+#pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
+
+#include "matmul_neondot.h"
+
+#pragma clang attribute pop
+
+#undef ISA
+#define ISA(name) name##_neondot
+const TuskKernels tusk_kernels_neondot = TUSK_KERNEL_TABLE("neondot");
+
+#endif

@@ -8,6 +8,9 @@ extern const TuskKernels tusk_kernels_portable;
 extern const TuskKernels tusk_kernels_avx2;
 extern const TuskKernels tusk_kernels_avxvnni;
 extern const TuskKernels tusk_kernels_avx512vnni;
+#elif defined(__aarch64__)
+extern const TuskKernels tusk_kernels_neon;
+extern const TuskKernels tusk_kernels_neondot;
 #endif
 
 #endif

@@ -50,11 +50,11 @@ extension Line {
       add(number.isNaN ? "nan" : number < 0 ? "-inf" : "inf")
       return
     }
-    let millionths = Int((Double(number.magnitude) * 1e6).rounded())
+    let millionths = Int64(Double(number.magnitude) * 1e6 + 0.5)
     if number < 0 && millionths > 0 { add("-") }
     add(millionths / 1_000_000)
     add(".")
-    var digit = 100_000
+    var digit: Int64 = 100_000
     while digit > 0 {
       add(millionths / digit % 10)
       digit /= 10

@@ -42,9 +42,9 @@ import Testing
       broken.append((name, table))
     }
     add("quantize") {
-      $0.quantize_i16_f32 = { x, xStride, M, K, codes, stride, scales in
-        portable.pointee.quantize_i16_f32(x, xStride, M, K, codes, stride, scales)
-        codes[K - 1] ^= 1
+      $0.quantize_i16_f32 = { x, xStride, rows, columns, codes, stride, scales in
+        portable.pointee.quantize_i16_f32(x, xStride, rows, columns, codes, stride, scales)
+        codes[columns - 1] ^= 1
       }
     }
     add("matmul i8") {
@@ -60,21 +60,21 @@ import Testing
       }
     }
     add("gather") {
-      $0.gather_f32_i8 = { codes, scale, K, y in
-        portable.pointee.gather_f32_i8(codes, scale, K, y)
-        nudge(y + (K - 1))
+      $0.gather_f32_i8 = { codes, scale, columns, y in
+        portable.pointee.gather_f32_i8(codes, scale, columns, y)
+        nudge(y + (columns - 1))
       }
     }
     add("rmsnorm") {
-      $0.rmsnorm_f32 = { x, xStride, M, D, weight, epsilon, y, yStride in
-        portable.pointee.rmsnorm_f32(x, xStride, M, D, weight, epsilon, y, yStride)
-        nudge(y + (D - 1))
+      $0.rmsnorm_f32 = { x, xStride, rows, width, weight, epsilon, y, yStride in
+        portable.pointee.rmsnorm_f32(x, xStride, rows, width, weight, epsilon, y, yStride)
+        nudge(y + (width - 1))
       }
     }
     add("layernorm") {
-      $0.layernorm_f32 = { x, xStride, M, D, weight, bias, epsilon, y, yStride in
-        portable.pointee.layernorm_f32(x, xStride, M, D, weight, bias, epsilon, y, yStride)
-        nudge(y + (D - 1))
+      $0.layernorm_f32 = { x, xStride, rows, width, weight, bias, epsilon, y, yStride in
+        portable.pointee.layernorm_f32(x, xStride, rows, width, weight, bias, epsilon, y, yStride)
+        nudge(y + (width - 1))
       }
     }
     add("activate") {
@@ -114,8 +114,8 @@ import Testing
       }
     }
     add("kronecker") {
-      $0.kronecker_f32 = { layer, x, xStride, M, y, yStride, scratch, count in
-        portable.pointee.kronecker_f32(layer, x, xStride, M, y, yStride, scratch, count)
+      $0.kronecker_f32 = { layer, x, xStride, rows, y, yStride, scratch, count in
+        portable.pointee.kronecker_f32(layer, x, xStride, rows, y, yStride, scratch, count)
         if layer.pointee.full != nil { nudge(y) }
       }
     }

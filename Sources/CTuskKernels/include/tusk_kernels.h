@@ -36,7 +36,7 @@ typedef enum {
 
 /// One ISA's implementation of every operation. M, N, K, D are counts of rows and columns, strides are in elements.
 typedef struct {
-  /// "portable", "avx2", "avxvnni", "avx512vnni".
+  /// "portable"; on x86-64 "avx2", "avxvnni", "avx512vnni"; on aarch64 "neon", "neondot".
   const char *name;
 
   /// Quantizes rows of activations. x [M, K] -> codes [M, K] (rows as in tusk_matmul.h, padding written), scales [M].

@@ -82,6 +82,6 @@ extension Session {
   private func scaleToUnitLength(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
     var sum: Float = 0
     for index in 0..<count { sum += x[index] * x[index] }
-    workspace.kernels.scale_f32(x, 1 / max(sum.squareRoot(), 1e-12), count)
+    workspace.kernels.scale_f32(x, 1 / max(tusk_square_root_f32(sum), 1e-12), count)
   }
 }

@@ -1,3 +1,5 @@
+import CTuskSystem
+
 /// The halves a backbone has.
 public enum Architecture: UInt32, Sendable {
   case encoderDecoder = 1
@@ -108,7 +110,8 @@ public struct BackboneConfig: Equatable, Sendable {
     self.init(
       dModel: dModel, dFF: dFF, dKV: dKV, headCount: headCount, layerCount: layerCount, decoderLayerCount: 0,
       vocabularySize: vocabularySize, bucketCount: 0, maxDistance: 0, normEpsilon: normEpsilon, activation: activation,
-      isGated: false, hasTiedHead: false, logitScale: 0, attentionScale: 1 / Float(dKV).squareRoot(), padId: padId,
+      isGated: false, hasTiedHead: false, logitScale: 0, attentionScale: 1 / tusk_square_root_f32(Float(dKV)),
+      padId: padId,
       eosId: separatorId, decoderStartId: 0, weightEncoding: weightEncoding)
     architecture = .encoder
     normKind = .layer
