@@ -13,28 +13,36 @@ void *tusk_reserve_memory(size_t bytes) {
 
 void tusk_release_memory(void *memory, size_t bytes) { munmap(memory, bytes); }
 
-/// The number of kilobytes behind `name` in the text of /proc/self/status, as bytes.
-static uint64_t status_bytes(const char *text, const char *name) {
+/// Reads a file of /proc whole, as text.
+static void read_text(const char *path, char *text, size_t size) {
+  ssize_t count = -1;
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  if (descriptor >= 0) {
+    count = read(descriptor, text, size - 1);
+    close(descriptor);
+  }
+  text[count > 0 ? count : 0] = 0;
+}
+
+/// The number behind `name` in a text of /proc, or 0.
+static uint64_t number_after(const char *text, const char *name) {
   const char *line = strstr(text, name);
   if (line == NULL) return 0;
   uint64_t value = 0;
   for (line += strlen(name); *line == ' ' || *line == '\t'; line++) {}
   for (; *line >= '0' && *line <= '9'; line++) value = value * 10 + (uint64_t)(*line - '0');
-  return value * 1024;
+  return value;
 }
 
 tusk_memory_use tusk_measure_memory(void) {
   tusk_memory_use use = {0};
   char text[4096];
-  int descriptor = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-  if (descriptor >= 0) {
-    ssize_t count = read(descriptor, text, sizeof text - 1);
-    close(descriptor);
-    text[count > 0 ? count : 0] = 0;
-    use.anonymous = status_bytes(text, "RssAnon:");
-    use.file = status_bytes(text, "RssFile:");
-    use.peak = status_bytes(text, "VmHWM:");
-  }
+  read_text("/proc/self/status", text, sizeof text);
+  use.anonymous = 1024 * number_after(text, "RssAnon:");
+  use.file = 1024 * number_after(text, "RssFile:");
+  use.peak = 1024 * number_after(text, "VmHWM:");
+  read_text("/proc/self/io", text, sizeof text);
+  use.deviceBytes = number_after(text, "\nread_bytes:");
   struct rusage usage;
   if (getrusage(RUSAGE_SELF, &usage) == 0) use.majorFaults = (uint64_t)usage.ru_majflt;
   return use;

@@ -40,7 +40,10 @@ struct Measurement {
     print("mappedBackbone", UInt64(model.backbone.mapping.count))
     print("mappedTasks", UInt64(mappedTasks))
     print("mountedTasks", UInt64(model.taskCount))
+    print("deviceBytes", use.deviceBytes)
     print("tileTokens", UInt64(plan.tileTokens))
+    print("keyValuePrecision", UInt64(plan.keyValuePrecision.rawValue))
+    print("crossAttention", UInt64(plan.crossAttention.rawValue))
     for category in MemoryCategory.allCases where category.isPrivate {
       print(category.name, UInt64(plan.bytes(category)))
     }

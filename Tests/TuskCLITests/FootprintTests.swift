@@ -35,6 +35,22 @@ struct FootprintTests {
   @Test func planOnlyMeasuresNothing() throws {
     let object = try CommandLineTool.run(["footprint", backbone, "--plan-only", "--json"] + job).object()
     #expect(object["measured"] == nil)
+    let choices = try #require(object["choices"] as? [[String: Any]])
+    #expect(choices[0]["private"] as? Int == (object["planned"] as? [String: Any])?["private"] as? Int)
+    for choice in choices {
+      let bytes = try #require(choice["private"] as? Int)
+      let budget = ["--plan-only", "--json", "--memory-budget", "\(bytes)"]
+      let chosen = try CommandLineTool.run(["footprint", backbone] + budget + job).object()
+      #expect((chosen["planned"] as? [String: Any])?["private"] as? Int == bytes)
+      #expect(chosen["key_value_precision"] as? String == choice["key_value_precision"] as? String)
+      #expect(chosen["cross_attention"] as? String == choice["cross_attention"] as? String)
+    }
+  }
+
+  @Test func planOnlySaysWhy() throws {
+    let outcome = try CommandLineTool.run(["footprint", backbone, "--plan-only", "--memory-budget", "64MB"] + job)
+    #expect(outcome.text.contains("the first of these that fits 64,000,000 bytes"))
+    #expect(outcome.text.contains("chosen"))
   }
 
   @Test func aBudgetThatCannotBeMetIs75() throws {

@@ -21,6 +21,8 @@ typedef struct {
   uint64_t peak;
   /// Page faults that had to wait for the disk.
   uint64_t majorFaults;
+  /// Bytes read from storage, pages of mapped files included.
+  uint64_t deviceBytes;
 } tusk_memory_use;
 
 tusk_memory_use tusk_measure_memory(void);

@@ -66,12 +66,25 @@ final class Model {
 
   /// A plan for what the tasks at hand need.
   func plan(_ request: PlanRequest) throws(Failure) -> MemoryPlan {
-    var request = request
-    for task in tasks { request.reserve(for: task.section) }
-    if let head = file.head { request.reserve(for: head) }
+    let request = withRoom(request)
     do throws(EngineError) { return try MemoryPlan(config: config, request: request) } catch {
       throw Failure(error, path: path)
     }
+  }
+
+  /// Every plan that a budget may lead to.
+  func choices(_ request: PlanRequest) throws(Failure) -> [MemoryPlan] {
+    let request = withRoom(request)
+    do throws(EngineError) { return try MemoryPlan.choices(config: config, request: request) } catch {
+      throw Failure(error, path: path)
+    }
+  }
+
+  private func withRoom(_ request: PlanRequest) -> PlanRequest {
+    var request = request
+    for task in tasks { request.reserve(for: task.section) }
+    if let head = file.head { request.reserve(for: head) }
+    return request
   }
 
   /// Refuses more source tokens than the backbone has positions.
