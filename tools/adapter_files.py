@@ -60,6 +60,12 @@ def grouped(tensors: Tensors, pattern: str) -> dict[str, Tensors]:
 # The `adapters` library
 
 def mount_adapters(reference: Reference, config: dict[str, Any], tensors: Tensors) -> None:
+    if config["config"].get("architecture") == "union":
+        for part in config["config"]["configs"]:
+            kept = {key: value for key, value in tensors.items()
+                    if ("prefix_tuning" in key) == (part.get("architecture") == "prefix_tuning")}
+            mount_adapters(reference, {**config, "config": part}, kept)
+        return
     name, settings = re.escape(config["name"]), config["config"]
     shared = grouped(tensors, rf"(shared_parameters)\.{name}\.(.+)")["shared_parameters"]
     for site, own in grouped(tensors, rf"(.+?)\.?adapters\.{name}\.(.+)").items():
@@ -126,7 +132,8 @@ def mount_adapters_prefix(reference: Reference, location: str, own: Tensors, gat
 
 def mount_head(reference: Reference, folder: Path) -> None:
     path = first_existing(folder, "model_head.safetensors", "pytorch_model_head.bin")
-    if path is None:
+    # A T5's head is the table of its embeddings, under another name.
+    if path is None or reference.is_t5:
         return
     tensors = read_tensors(path)
     if not any(name.startswith("heads.") for name in tensors):

@@ -45,6 +45,7 @@ def bottleneck_cases() -> Iterator[tuple[str, Case]]:
     # Wider than the model: the reduction is below 1.
     yield "roberta_wide", one("roberta", SeqBnConfig(reduction_factor=0.5, non_linearity="gelu"))
     phm = dict(reduction_factor=4, phm_dim=2, phm_init_range=0.3)
+    yield "t5_compacter_flexible_head", one("t5", CompacterConfig(**phm), with_head=True)
     yield "bert_compacter", one("bert", CompacterConfig(**phm), with_head=True)
     yield "roberta_compacterpp", one("roberta", CompacterPlusPlusConfig(**phm, phm_rank=2))
     yield "roberta_phm", one("roberta", CompacterConfig(**phm, factorized_phm_W=False))
@@ -69,7 +70,7 @@ def library_linear_cases() -> Iterator[tuple[str, Case]]:
 
 
 def library_prompt_cases() -> Iterator[tuple[str, Case]]:
-    from adapters import PrefixTuningConfig, PromptTuningConfig
+    from adapters import ConfigUnion, ParBnConfig, PrefixTuningConfig, PromptTuningConfig
     small = dict(prefix_length=3, bottleneck_size=6)
     # The pool is stored once per layer, which safetensors refuses.
     bin_only: dict[str, Any] = dict(formats=("bin",))
@@ -82,6 +83,9 @@ def library_prompt_cases() -> Iterator[tuple[str, Case]]:
                                   head=dict(num_labels=3, layers=1), **bin_only)
     yield "roberta_prefix", one("roberta", PrefixTuningConfig(prefix_length=5, flat=True), **bin_only)
     yield "distilbert_prefix", one("distilbert", PrefixTuningConfig(**small), with_head=True, **bin_only)
+    both = ConfigUnion(PrefixTuningConfig(**small), ParBnConfig(reduction_factor=4))
+    yield "t5_prefix_and_parallel", one("t5", both, **bin_only)
+    yield "bert_prefix_and_parallel", one("bert", both, **bin_only)
     yield "bert_prompt", one("bert", PromptTuningConfig(prompt_length=4), with_head=True)
     yield "bert_prompt_after_bos", one("bert", PromptTuningConfig(prompt_length=3, combine="prefix_after_bos"))
     yield "roberta_prompt", one("roberta", PromptTuningConfig(prompt_length=2))
@@ -98,6 +102,10 @@ def peft_lora_cases() -> Iterator[tuple[str, Case]]:
     bert_heads = dict(task_type=CLASSIFY, r=3, lora_alpha=5)
     yield "t5_lora_qv", peft("t5", LoraConfig(task_type=SEQ2SEQ, r=4, lora_alpha=8, target_modules=["q", "v"]))
     yield "t5_lora_qv_bin", peft("t5", LoraConfig(task_type=SEQ2SEQ, r=2, lora_alpha=3), formats=("bin",))
+    yield "t5_lora_bfloat16", peft("t5", LoraConfig(
+        task_type=SEQ2SEQ, r=2, lora_alpha=3, target_modules=["k", "wi"]), dtype="bfloat16")
+    yield "bert_lora_float16", peft("bert", LoraConfig(
+        **bert_heads, target_modules=["query", "intermediate.dense"]), dtype="float16")
     yield "t5_lora_everywhere", peft("t5", LoraConfig(
         task_type=SEQ2SEQ, r=2, lora_alpha=5, target_modules=t5_all))
     yield "t5_lora_gated_ff", peft("t5_gated", LoraConfig(

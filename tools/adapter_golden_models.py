@@ -42,6 +42,8 @@ class Case:
     # Weight files: "safetensors", "bin" or both.
     formats: tuple[str, ...] = ("safetensors",)
     eject: bool = False
+    # Of the tensors in the file, if not float32.
+    dtype: str | None = None
 
 
 def backbone_path(name: str) -> str:
@@ -98,8 +100,9 @@ def library_model(case: Case, root: Path) -> Any:
     if backbone.config.model_type == "t5":
         model.transformer.load_state_dict(
             {key: value for key, value in backbone.state_dict().items() if not key.startswith("lm_head")})
-        model.add_seq2seq_lm_head("head")
-        model.heads["head"][0].weight = model.transformer.shared.weight
+        last = list(case.tasks)[-1]
+        model.add_seq2seq_lm_head(last)
+        model.heads[last][0].weight = model.transformer.shared.weight
     else:
         getattr(model, model.base_model_prefix).load_state_dict(backbone.state_dict(), strict=False)
     return model
@@ -145,8 +148,17 @@ def make_peft_case(case: Case, root: Path, folder: Path, scale: float) -> Any:
     for weights in case.formats:
         model.save_pretrained(folder / name, safe_serialization=weights == "safetensors")
     (folder / name / "README.md").unlink()
+    if case.dtype:
+        change_type(folder / name / "adapter_model.safetensors", case.dtype)
     sort_module_names(folder / name / "adapter_config.json")
     return peft.PeftModel.from_pretrained(load_backbone(case.backbone, root), folder / name).eval()
+
+
+def change_type(path: Path, dtype: str) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+    tensors = {name: tensor.to(getattr(torch, dtype)) for name, tensor in load_file(path).items()}
+    save_file(tensors, path, metadata={"format": "pt"})
 
 
 def sort_module_names(path: Path) -> None:

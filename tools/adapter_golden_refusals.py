@@ -1,4 +1,4 @@
-"""Adapters that conversion must refuse, and what its message must name: kinds Tusk has no place for, and damaged files."""
+"""What must be refused, and what the message must name: kinds and stacks Tusk has no place for, and damaged files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adapter_golden_authors import FULL_FINE_TUNING
 from adapter_golden_cases import CLASSIFY, SEQ2SEQ, one, peft
 from adapter_golden_models import Case
 
-LORA_A, LORA_B = (f"base_model.model.encoder.block.1.layer.0.SelfAttention.q.lora_{part}.weight" for part in "AB")
+LORA_A, LORA_B = (f"encoder.block.1.layer.0.SelfAttention.q.lora_{part}.weight" for part in "AB")
 Tensors = dict[str, Any]
 
 
@@ -38,9 +38,10 @@ def library_refusals() -> Iterator[tuple[str, Refusal]]:
     yield "t5_prefix_leave_out", Refusal(one("t5", PrefixTuningConfig(**prefix, leave_out=[1]), formats=("bin",)),
                                          ("leave_out",))
     yield "dora", Refusal(one("bert", DoRAConfig(r=1)), ("use_dora",))
-    yield "vera", Refusal(one("bert_bare", VeraConfig(r=1), head=dict(num_labels=2)), ("vera_d",))
+    yield "vera", Refusal(one("bert_bare", VeraConfig(r=1), head=dict(num_labels=2)), ("vera",))
     yield "reft", Refusal(one("bert", LoReftConfig(r=1)), ("reft",))
     yield "invertible", Refusal(one("bert", SeqBnInvConfig(reduction_factor=8)), ("inv_adapter",))
+    yield "activation", Refusal(one("bert", SeqBnConfig(reduction_factor=8, non_linearity="mish")), ("mish",))
 
 
 def stack_refusals() -> Iterator[tuple[str, Refusal]]:
@@ -62,7 +63,8 @@ def peft_refusals() -> Iterator[tuple[str, Refusal]]:
     small = dict(task_type=SEQ2SEQ, r=1, target_modules=["q"])
     yield "dora", Refusal(peft("t5", LoraConfig(**small, use_dora=True)), ("use_dora",))
     yield "loha", Refusal(peft("t5", LoHaConfig(**small)), ("LOHA",))
-    yield "oft", Refusal(peft("bert", OFTConfig(task_type=CLASSIFY, target_modules=["query"], oft_block_size=4)), ("OFT",))
+    yield "oft", Refusal(peft("bert", OFTConfig(
+        task_type=CLASSIFY, target_modules=["query"], oft_block_size=4)), ("OFT",))
     yield "vera", Refusal(peft("t5", VeraConfig(task_type=SEQ2SEQ, r=2, target_modules=["o"])), ("VERA",))
     yield "embedding", Refusal(peft("bert", LoraConfig(
         task_type=CLASSIFY, r=1, target_modules=["word_embeddings"])), ("word_embeddings",))
@@ -79,7 +81,7 @@ def damaged() -> Iterator[tuple[str, Refusal]]:
         return Refusal(peft("t5", LoraConfig(task_type=SEQ2SEQ, r=2, target_modules=["q"])), names, damage)
 
     def changed(name: str, change: Callable[[Any], Any]) -> Callable[[Tensors], Tensors]:
-        return lambda tensors: {**tensors, name: change(tensors[name])}
+        return lambda tensors: {key: change(value) if key.endswith(name) else value for key, value in tensors.items()}
 
     def renamed(old: str, new: str) -> Callable[[Tensors], Tensors]:
         return lambda tensors: {key.replace(old, new): value for key, value in tensors.items()}
@@ -87,7 +89,8 @@ def damaged() -> Iterator[tuple[str, Refusal]]:
     def with_value(value: float) -> Callable[[Any], Any]:
         return lambda tensor: torch.cat([tensor.flatten()[:-1], torch.tensor([value])]).reshape(tensor.shape)
 
-    yield "missing_half", of((LORA_B,), lambda tensors: {k: v for k, v in tensors.items() if k != LORA_B})
+    yield "missing_half", of((LORA_B,), lambda tensors: {
+        key: value for key, value in tensors.items() if not key.endswith(LORA_B)})
     yield "nan", of((LORA_A,), changed(LORA_A, with_value(float("nan"))))
     yield "infinity", of((LORA_B,), changed(LORA_B, with_value(float("inf"))))
     yield "integers", of((LORA_A,), changed(LORA_A, lambda tensor: tensor.to(torch.int32)))

@@ -71,9 +71,9 @@ def kronecker_linear(x: np.ndarray, rule: np.ndarray, left: np.ndarray, right: n
                      bias: np.ndarray | None) -> np.ndarray:
     """y = x H + b, H = sum_i rule_i (x) B_i, with B_i = left_i right_i, or left_i alone. H is never formed.
 
-    x [T, N p], rule [N, N, N], left [N, p, R] and right [N, R, q], or left [N, p, q]
+    x [T, a p], rule [N, a, c], left [N, p, R] and right [N, R, q], or left [N, p, q]
     """
-    blocks = x.reshape(len(x), len(rule), -1)
+    blocks = x.reshape(len(x), rule.shape[1], -1)
     inner = np.einsum("tak,ikr->tiar", blocks, left)
     mixed = np.einsum("iac,tiar->ticr", rule, inner)
     y = mixed.sum(axis=1) if right is None else np.einsum("ticr,irm->tcm", mixed, right)
