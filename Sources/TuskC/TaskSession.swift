@@ -20,7 +20,7 @@ final class TaskSession: Handle {
   var ids: ResultBuffer<Int32>
   var types: ResultBuffer<Int32>
   var text: ResultBuffer<UInt8>
-  /// Tokens of the encoded source; 0 while there is none to decode from or to make a head's numbers of.
+  /// Rows of the encoded source, a prompt among them; 0 while there is none to decode from or to make a head's numbers of.
   private(set) var sourceTokens = 0
   /// Tokens fed since `start_decoding`; nil before it.
   var fedTokens: Int?
@@ -84,7 +84,7 @@ final class TaskSession: Handle {
   /// Leaves the ids of one or two texts in `ids` and `types`.
   func tokenize(_ first: CallerText, _ second: CallerText) throws(Failure) {
     let tokenizer = try tokenizer()
-    let maximum = truncates ? session.plan.request.sourceTokens : nil
+    let maximum = truncates ? session.sourceLimit() : nil
     do throws(TokenizerError) {
       let source = try tokenizer.encodePair(
         first.bytes, second.isGiven ? second.bytes : nil, maximumTokens: maximum)
@@ -98,7 +98,7 @@ final class TaskSession: Handle {
     hasHidden = false
     fedTokens = nil
     do throws(EngineError) { try session.encode(ids, types: types) } catch { throw Failure(error) }
-    sourceTokens = ids.count
+    sourceTokens = session.encodedRowCount()
     hasHidden = true
   }
 

@@ -15,12 +15,11 @@ public final class Session {
   public let kernelNotice: KernelNotice?
   let weights: BackboneWeights
   let workspace: Workspace
-  /// The task of each source of the batch.
+  /// The tasks of each source of the batch.
   private(set) var runners: [TaskRunner]
   /// The head that answers where the task has none.
   let backboneHead: TaskSection?
-  /// Tokens of each encoded source; 0 before it is encoded.
-  var sourceLengths: [Int]
+  var encodedSources: [EncodedSource]
   /// Decoder positions done since `startDecoding`.
   var position = 0
 
@@ -50,8 +49,8 @@ public final class Session {
     }
     workspace = Workspace(
       config, kernels, try ThreadPool(threadCount: plan.request.threads), arena, plan.regions)
-    runners = Array(repeating: TaskRunner(task: nil), count: plan.request.batch)
-    sourceLengths = Array(repeating: 0, count: plan.request.batch)
+    runners = Array(repeating: TaskRunner(), count: plan.request.batch)
+    encodedSources = Array(repeating: EncodedSource(), count: plan.request.batch)
     backboneHead = file.head
     if let backboneHead { try requireRoom(for: backboneHead) }
     guard config.positionScheme == .relativeBias else { return }
@@ -70,26 +69,59 @@ public final class Session {
   ///   (`wrongWidth`; see `PlanRequest.reserve`).
   /// - Precondition: the source is below the batch.
   public func setTask(_ task: TaskSection?, source: Int = 0) throws(FormatError) {
-    if let task {
-      try task.requireFit(to: config)
-      guard plan.hasRoom(for: task) else {
+    var tasks = TaskStack()
+    if let task { tasks.append(task) }
+    try mount(tasks, source: source)
+  }
+
+  /// Tasks that one source can have at once.
+  public static let taskLimit = TaskStack.limit
+
+  /// Mounts `tasks` for source `source` of the batch, in place of what is mounted, to act one behind the other as
+  /// `adapters.composition.Stack` does: an adapter takes what comes out of the one before it for the sub-layer's output, a
+  /// low-rank change of a product what comes out of the one before it for its input. Of norms, biases and heads the last one
+  /// counts; ids must be in every task's vocabulary. Allocates nothing, writes to no weight.
+  /// - Throws: as `setTask`, and `tasksNotStackable` if tasks have no meaning together; what is mounted stays then.
+  /// - Precondition: at most `taskLimit` tasks; the source is below the batch.
+  public func setTasks(_ tasks: [TaskSection], source: Int = 0) throws(FormatError) {
+    try mount(TaskStack(tasks), source: source)
+  }
+
+  private func mount(_ tasks: TaskStack, source: Int) throws(FormatError) {
+    for index in 0..<tasks.count {
+      try tasks[index].requireFit(to: config)
+      if let (found, required) = plan.shortage(for: tasks[index]) {
         throw FormatError(
-          .wrongWidth, at: task.bytes.offset, found: UInt64(AdapterNeeds(of: task).bottleneckWidth),
-          required: UInt64(plan.request.bottleneckWidth))
+          .wrongWidth, at: tasks[index].bytes.offset, found: UInt64(found), required: UInt64(required))
       }
     }
-    runners[source] = TaskRunner(task: task)
+    try tasks.requireStackable()
+    runners[source] = TaskRunner(tasks)
   }
 
   private func requireRoom(for head: TaskSection) throws(EngineError) {
-    guard plan.hasRoom(for: head) else {
-      throw EngineError(.taskTooWide, found: plan.request.headWidth, required: head.head?.outWidth ?? 0)
+    if let (found, required) = plan.shortage(for: head) {
+      throw EngineError(.taskTooWide, found: required, required: found)
     }
   }
 
   /// Ids that have logits for source `source`: the task's vocabulary may be smaller than the backbone's.
   public func vocabularySize(source: Int = 0) -> Int {
-    runners[source].task.map { $0.vocabularySize } ?? config.vocabularySize
+    runners[source].vocabularySize ?? config.vocabularySize
+  }
+
+  /// Most tokens a source can have with the tasks mounted now: as planned, and as far as learned positions reach.
+  public func sourceLimit(source: Int = 0) -> Int {
+    guard let positions = config.maxSourceTokens else { return plan.request.sourceTokens }
+    let taken = runners[source].firstPosition(config) + (runners[source].prompt?.prompt.positionCount ?? 0)
+    return min(plan.request.sourceTokens, max(positions - taken, 0))
+  }
+
+  /// Rows of the encoder's output for source `source`: its tokens, and those of a prompt.
+  /// - Precondition: it has been encoded.
+  public func encodedRowCount(source: Int = 0) -> Int {
+    precondition(encodedSources[source].count > 0, "nothing has been encoded")
+    return encodedSources[source].count
   }
 
   /// Checks ids before they reach the embedding.

@@ -53,7 +53,7 @@ public final class TextSession {
     let source: (ids: [Int32], typeIds: [Int32])
     do throws(TokenizerError) {
       source = try tokenizer.encodePair(
-        first, second, maximumTokens: isTruncating ? session.plan.request.sourceTokens : nil)
+        first, second, maximumTokens: isTruncating ? session.sourceLimit() : nil)
     } catch { throw .tokenizer(error) }
     do throws(EngineError) {
       try source.ids.withUnsafeBufferPointer { ids throws(EngineError) in

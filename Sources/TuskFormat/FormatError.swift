@@ -55,6 +55,7 @@ public struct FormatError: Error, Equatable, Sendable {
 
     case taskOfOtherBackbone = 50
     case taskOfOtherShape = 51
+    case tasksNotStackable = 52
 
     case checksumMismatch = 60
     case paddingNotZero = 61
@@ -97,6 +98,7 @@ extension FormatError {
     case .invalidName: "a name is not UTF-8 text without control characters (byte)"
     case .taskOfOtherBackbone: "the task belongs to another backbone (fingerprint)"
     case .taskOfOtherShape: "the task is of another shape than the backbone"
+    case .tasksNotStackable: "an attachment of the task cannot act behind those of the tasks before it (attachment)"
     case .checksumMismatch: "the bytes of a section do not match their checksum"
     case .paddingNotZero: "padding is not zero"
     case .invalidCode: "an int8 code is -128, which the format excludes"

@@ -1,23 +1,27 @@
 #ifndef TUSK_KRONECKER_H
 #define TUSK_KRONECKER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #pragma clang assume_nonnull begin
 
-/// y = x H + bias, H = sum_i A_i (x) B_i [in, out], applied from its factors; H itself is never formed. n divides in
-/// and out; H[a*p + k, c*q + j] = sum_i A_i[a, c] * B_i[k, j] with p = in/n, q = out/n.
+/// y = scaling * (x H + bias), or y += ... with `accumulates`; H = sum_i A_i (x) B_i [in, out], applied from its factors;
+/// H itself is never formed. P = inBlocks divides in, Q = outBlocks divides out;
+/// H[a*p + k, c*q + j] = sum_i A_i[a, c] * B_i[k, j] with p = in/P, q = out/Q.
 ///
-/// Low-rank adapters and LoRA are n = 1 with factors, a dense matrix is n = 1 with `full`.
+/// A PHM layer has P = Q = n, LoKr n = 1, a low-rank layer n = P = Q = 1 with factors, a dense matrix the same with `full`.
 typedef struct {
   size_t n;
   size_t in;
   size_t out;
+  size_t inBlocks;
+  size_t outBlocks;
   /// r; unused with `full`.
   size_t rank;
-  /// A: [n, n, n] `rule`, or `ruleLeft` [n, n, 1] and `ruleRight` [n, 1, n] with A_i = left_i right_i. All three NULL
-  /// means A_i = 1 and is allowed for n = 1 only.
+  /// A: [n, P, Q] `rule`, or `ruleLeft` [n, P, 1] and `ruleRight` [n, 1, Q] with A_i = left_i right_i. All three NULL means
+  /// A = [1] and is allowed for n = P = Q = 1 only.
   const float *_Nullable rule;
   const float *_Nullable ruleLeft;
   const float *_Nullable ruleRight;
@@ -27,14 +31,34 @@ typedef struct {
   const float *_Nullable full;
   /// [out] or NULL.
   const float *_Nullable bias;
+  float scaling;
+  bool accumulates;
 } TuskKronecker;
 
-/// Floats of scratch that `kronecker_f32` needs: 2 n^2 r with factors, p + q with `full`.
+/// Where the rule mixes the blocks. The order with the fewest multiply-adds is taken; per term they are
+///
+///     order    rule, factors          rule, full     factorized rule, factors   factorized rule, full   no rule
+///     none                                                                                              p r + r q or p q
+///     first    PQp + Qpr + Qrq        PQp + Qpq
+///     between  Ppr + PQr + Qrq                       Ppr + Pr + Qr + Qrq
+///     last     Ppr + Prq + PQq        Ppq + PQq
+///     around                                         Pp + pr + rq + Qq          Pp + pq + Qq
+typedef enum {
+  TuskMixNone,
+  TuskMixFirst,
+  TuskMixBetween,
+  TuskMixLast,
+  /// ruleLeft in front of the products, ruleRight behind them.
+  TuskMixAround,
+} TuskMix;
+
+TuskMix tusk_kronecker_mix(const TuskKronecker *layer);
+
+/// Floats of scratch that `kronecker_f32` needs: that of one term, whatever n; less than twice the numbers of x, of y and of
+/// one B_i's factors, but for 8 r without rule.
 size_t tusk_kronecker_scratch_floats(const TuskKronecker *layer);
 
-/// Multiply-adds that `kronecker_f32` performs per token:
-/// factors: n in r + (n^3 r, or 2 n^2 r with a factorized rule, or 0 without rule) + n out r;
-/// full: n^2 in + in out with `rule`, n in + in out / n + n out factorized, in out without rule.
+/// Multiply-adds that `kronecker_f32` performs per token.
 uint64_t tusk_kronecker_multiply_adds(const TuskKronecker *layer);
 
 #pragma clang assume_nonnull end

@@ -27,7 +27,7 @@ extension Session {
       workspace.attend(
         AttentionHeads(
           queries: job.queries + first, context: job.contexts + first, queryCount: count, keys: rows, values: rows,
-          keyCount: sourceLengths[source], queryTile: workspace.pool.threadCount == 1 ? count : 4))
+          keyCount: encodedSources[source].count, queryTile: workspace.pool.threadCount == 1 ? count : 4))
     }
     workspace.pool.run(config.headCount, job) { context, head, _ in
       context!.assumingMemoryBound(to: AbsorbedJob.self).pointee.formContext(head)

@@ -27,6 +27,16 @@ struct AttentionHeads {
   /// Queries of one piece of work.
   var queryTile = 16
 
+  /// Puts a task's rows of `width` in front of the keys.
+  mutating func setPrefix(_ found: (prefix: TaskPrefix, task: TaskSection)?, width: Int) {
+    guard let (prefix, task) = found else { return }
+    prefixKeys = task.floats(prefix.keys)
+    prefixValues = task.floats(prefix.values)
+    prefixStride = width
+    prefixCount = prefix.tokenCount
+    firstQueryIndex += prefix.queryOffset
+  }
+
   var headCount: Int { keys.width / keys.groupWidth }
 }
 

@@ -11,7 +11,7 @@ struct WeightMatrix {
   let columns: Int
   let encoding: WeightEncoding
   /// Of a product [rows], of a LayerNorm [columns]; nil where the backbone has none.
-  let bias: UnsafePointer<Float>?
+  var bias: UnsafePointer<Float>?
 
   fileprivate init(_ tensor: Tensor, bias: UnsafePointer<Float>?) {
     self.bias = bias

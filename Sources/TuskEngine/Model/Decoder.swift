@@ -24,7 +24,7 @@ extension Session {
       decoderCrossAttention(layer, target)
       let slot = config.slots.slot(.decoder, .feedForward, layer: layer)
       normalize(target, slot, weights.matrix(.feedForwardNorm, .decoder, layer: layer))
-      workspace.feedForward(workspace.normed, weights, .decoder, layer: layer, rows: rows)
+      feedForward(workspace.normed, .decoder, layer: layer, rowGroups)
       finish(slot, target)
     }
     normalize(target, config.slots.decoderEnd, weights.matrix(.finalNorm, .decoder))
@@ -32,12 +32,15 @@ extension Session {
       workspace.kernels.scale_f32(workspace.normed, config.logitScale, rows * config.dModel)
     }
     let input = workspace.setInput(workspace.normed, rows: rows, columns: config.dModel)
-    workspace.multiply(
-      input, weights.head, workspace.arena.floats(plan.regions.logits), yStride: config.vocabularySize)
+    multiply(
+      input, weights.head, workspace.arena.floats(plan.regions.logits), yStride: config.vocabularySize,
+      ProductSite(slot: config.slots.decoderEnd, target: .head), rowGroups)
     position += 1
   }
 
   package var rowCount: Int { plan.request.batch * plan.request.beams }
+
+  private var rowGroups: RowGroups { RowGroups(sources: plan.request.batch, rowsPerSource: plan.request.beams) }
 
   /// Logits of row `row` after a step: [V].
   package func logits(row: Int) -> UnsafePointer<Float> {
@@ -56,27 +59,29 @@ extension Session {
     // [T, R, H K] of this block.
     let keys = KeyValueRows(plan.regions.selfKeys, workspace.arena).from(row: layer * targetTokens * rows)
     let values = KeyValueRows(plan.regions.selfValues, workspace.arena).from(row: layer * targetTokens * rows)
-    workspace.multiply(
-      input, weights.matrix(.selfAttentionQ, .decoder, layer: layer), workspace.queries, yStride: inner)
-    workspace.multiply(
-      input, weights.matrix(.selfAttentionK, .decoder, layer: layer), into: keys.from(row: position * rows))
-    workspace.multiply(
-      input, weights.matrix(.selfAttentionV, .decoder, layer: layer), into: values.from(row: position * rows))
+    multiply(
+      input, weights.matrix(.selfAttentionQ, .decoder, layer: layer), workspace.queries, yStride: inner,
+      ProductSite(slot: slot, target: .q), rowGroups)
+    multiply(
+      input, weights.matrix(.selfAttentionK, .decoder, layer: layer), into: keys.from(row: position * rows),
+      ProductSite(slot: slot, target: .k), rowGroups)
+    multiply(
+      input, weights.matrix(.selfAttentionV, .decoder, layer: layer), into: values.from(row: position * rows),
+      ProductSite(slot: slot, target: .v), rowGroups)
     // Distance 0; the columns behind it are met by keys behind a prefix.
     let bias = workspace.arena.floats(plan.regions.decoderBias) + plan.request.decoderDistancesBehind
     for row in 0..<rows {
       // With a history of cache rows, key t lies at row t R + cacheRows[t]; those products are formed by the search.
       let own = cacheRows == nil ? row : 0
-      workspace.attend(
-        AttentionHeads(
-          queries: workspace.queries + row * inner, context: workspace.context + row * inner, queryCount: 1,
-          keys: keys.from(row: own), values: values.from(row: own), keyCount: position + 1,
-          rowStep: cacheRows == nil ? rows : 1, rowIndex: cacheRows.map { $0 + row * targetTokens },
-          bias: bias, biasStride: plan.request.decoderDistances, firstQueryIndex: position))
+      var heads = AttentionHeads(
+        queries: workspace.queries + row * inner, context: workspace.context + row * inner, queryCount: 1,
+        keys: keys.from(row: own), values: values.from(row: own), keyCount: position + 1,
+        rowStep: cacheRows == nil ? rows : 1, rowIndex: cacheRows.map { $0 + row * targetTokens },
+        bias: bias, biasStride: plan.request.decoderDistances, firstQueryIndex: position)
+      heads.setPrefix(runners[row / plan.request.beams].prefix(slot), width: inner)
+      workspace.attend(heads)
     }
-    let context = workspace.setInput(workspace.context, rows: rows, columns: inner)
-    workspace.multiply(
-      context, weights.matrix(.selfAttentionO, .decoder, layer: layer), workspace.subLayer, yStride: config.dModel)
+    attentionOutput(.decoder, .selfAttention, layer: layer, rowGroups)
     finish(slot, target)
   }
 
@@ -86,23 +91,23 @@ extension Session {
     let slot = config.slots.slot(.decoder, .crossAttention, layer: layer)
     normalize(target, slot, weights.matrix(.crossAttentionNorm, .decoder, layer: layer))
     let input = workspace.setInput(workspace.normed, rows: rowCount, columns: config.dModel)
-    workspace.multiply(
-      input, weights.matrix(.crossAttentionQ, .decoder, layer: layer), workspace.queries, yStride: inner)
+    multiply(
+      input, weights.matrix(.crossAttentionQ, .decoder, layer: layer), workspace.queries, yStride: inner,
+      ProductSite(slot: slot, target: .q), rowGroups)
     if plan.crossAttention == .absorbed {
       attendAbsorbed(layer)
     } else {
       for source in 0..<plan.request.batch {
         let rows = crossKeyValues(layer, source)
         let first = source * beams * inner
-        workspace.attend(
-          AttentionHeads(
-            queries: workspace.queries + first, context: workspace.context + first, queryCount: beams, keys: rows.keys,
-            values: rows.values, keyCount: sourceLengths[source]))
+        var heads = AttentionHeads(
+          queries: workspace.queries + first, context: workspace.context + first, queryCount: beams, keys: rows.keys,
+          values: rows.values, keyCount: encodedSources[source].count)
+        heads.setPrefix(runners[source].prefix(slot), width: inner)
+        workspace.attend(heads)
       }
     }
-    let context = workspace.setInput(workspace.context, rows: rowCount, columns: inner)
-    workspace.multiply(
-      context, weights.matrix(.crossAttentionO, .decoder, layer: layer), workspace.subLayer, yStride: config.dModel)
+    attentionOutput(.decoder, .crossAttention, layer: layer, rowGroups)
     finish(slot, target)
   }
 
@@ -112,17 +117,20 @@ extension Session {
     for source in 0..<plan.request.batch {
       let first = source * beams * config.dModel
       workspace.normalize(
-        target + first, rows: beams, runners[source].norm(slot, backbone), into: workspace.normed + first)
+        target + first, rows: beams, runners[source].norm(slot, backbone, config.normKind),
+        into: workspace.normed + first)
     }
   }
 
   /// The sub-layer's output joins the stream, through each source's own adapter.
   private func finish(_ slot: Int, _ target: UnsafeMutablePointer<Float>) {
     let beams = plan.request.beams
+    var gates = GateMeans.none
     for source in 0..<plan.request.batch {
       let first = source * beams * config.dModel
       runners[source].finish(
-        slot, subLayer: workspace.subLayer + first, stream: target + first, rows: beams, norm: nil, workspace)
+        slot, subLayer: workspace.subLayer + first, stream: target + first, rows: beams, norm: nil, gates: &gates,
+        workspace)
     }
   }
 }

@@ -1,30 +1,57 @@
 import CTuskKernels
 import TuskFormat
 
+/// The rows of a source in the encoder.
+struct EncodedSource {
+  /// Tokens and prompt; 0 before anything is encoded.
+  var count = 0
+  /// Rows of the prompt.
+  var prompt = 0..<0
+  /// The row that a head takes for the first token's.
+  var firstToken = 0
+}
+
 extension Session {
-  /// stream [S, D] = embedding + token type + position, in this order, and the embedding norm: as far as there are any.
+  /// stream [rows, D] = embedding + token type + position, in this order, and the embedding norm: as far as there are any.
+  /// A prompt stands among them, finished or as words that take part in all of it with type 0.
   func embedSource(
     _ ids: UnsafeBufferPointer<Int32>, _ types: UnsafeBufferPointer<Int32>?,
-    into stream: UnsafeMutablePointer<Float>
-  ) {
+    into stream: UnsafeMutablePointer<Float>, _ source: Int
+  ) -> EncodedSource {
+    let runner = runners[source]
     let width = config.dModel
-    for (row, id) in ids.enumerated() { embed(id, into: stream + row * width) }
-    if config.tokenTypeCount > 0 {
-      let table = weights.matrix(.tokenTypeEmbedding, .shared)
-      for row in 0..<ids.count {
-        workspace.kernels.add_f32(stream + row * width, table.floats(row: types.map { Int($0[row]) } ?? 0), width)
-      }
+    let found = runner.prompt
+    let prompt = found?.prompt
+    let rows = EncodedSource(ids.count, prompt)
+    if let (prompt, task) = found {
+      (stream + rows.prompt.lowerBound * width).update(
+        from: task.floats(prompt.embeddings), count: prompt.tokenCount * width)
     }
-    if config.positionScheme == .learned {
-      let table = weights.matrix(.positionEmbedding, .shared)
-      for row in 0..<ids.count {
-        workspace.kernels.add_f32(stream + row * width, table.floats(row: config.positionOffset + row), width)
+    let firstPosition = runner.firstPosition(config)
+    var token = 0
+    for row in 0..<rows.count {
+      let x = stream + row * width
+      let isPrompt = rows.prompt.contains(row)
+      if isPrompt && prompt?.stage == .embeddings { continue }
+      if !isPrompt { embed(ids[token], into: x) }
+      if config.tokenTypeCount > 0 {
+        let type = isPrompt ? 0 : types.map { Int($0[token]) } ?? 0
+        workspace.kernels.add_f32(x, weights.matrix(.tokenTypeEmbedding, .shared).floats(row: type), width)
       }
+      if config.positionScheme == .learned {
+        let position = firstPosition + (prompt?.stage == .wordEmbeddings ? row : token)
+        let table = weights.matrix(.positionEmbedding, .shared)
+        workspace.kernels.add_f32(x, table.floats(row: config.positionOffset + position), width)
+      }
+      if !isPrompt { token += 1 }
     }
     if config.hasEmbeddingNorm {
-      let norm = weights.matrix(.embeddingNorm, .shared)
-      workspace.normalize(stream, rows: ids.count, Norm(weight: norm.floats(), bias: norm.bias), into: stream)
+      let norm = runner.norm(config.slots.encoderStart, weights.matrix(.embeddingNorm, .shared), config.normKind)
+      for row in 0..<rows.count where prompt?.stage == .wordEmbeddings || !rows.prompt.contains(row) {
+        workspace.normalize(stream + row * width, rows: 1, norm, into: stream + row * width)
+      }
     }
+    return rows
   }
 
   /// row [D] = embedding of `id`.
@@ -46,5 +73,27 @@ extension Session {
     for type in types where limit > 0 && (type < 0 || Int(type) >= limit) {
       throw EngineError(.typeOutOfRange, found: Int(type), required: limit)
     }
+  }
+}
+
+extension EncodedSource {
+  fileprivate init(_ tokenCount: Int, _ prompt: TaskPrompt?) {
+    count = tokenCount + (prompt?.tokenCount ?? 0)
+    guard let prompt else { return }
+    let first = prompt.place == .front ? 0 : 1
+    self.prompt = first..<first + prompt.tokenCount
+    firstToken = prompt.firstToken
+  }
+}
+
+extension TaskPrompt {
+  /// Learned positions that the prompt takes from the text.
+  var positionCount: Int { stage == .wordEmbeddings ? tokenCount : 0 }
+}
+
+extension TaskRunner {
+  /// Learned position of the first row: behind the positions that the first block's prefix stands at, if it does.
+  func firstPosition(_ config: BackboneConfig) -> Int {
+    prefix(config.slots.slot(.encoder, .selfAttention, layer: 0))?.prefix.queryOffset ?? 0
   }
 }

@@ -17,31 +17,34 @@ extension Session {
   }
 
   /// Encodes one source as the other form does.
-  /// - Parameter observe: called with 0 and the embeddings, then with 1 ... L and the stream behind each block: [S, D].
+  /// - Parameter observe: called with 0 and the embeddings, then with 1 ... L and the stream behind each block: [S, D] with a
+  ///   prompt's rows.
   package func encode(
     _ ids: UnsafeBufferPointer<Int32>, types: UnsafeBufferPointer<Int32>?, source: Int,
     observe: (_ blocks: Int, _ stream: UnsafePointer<Float>) -> Void
   ) throws(EngineError) {
-    try requireIds(ids, atMost: plan.request.sourceTokens, .sourceTooLong, source: source)
+    try requireIds(ids, atMost: sourceLimit(source: source), .sourceTooLong, source: source)
     try requireTypes(types, count: ids.count)
     workspace.beginEncoding()
     let stream = workspace.arena.floats(plan.regions.source)
-    embedSource(ids, types, into: stream)
+    let rows = embedSource(ids, types, into: stream, source)
+    let count = rows.count
     observe(0, stream)
     for layer in 0..<config.layerCount {
-      encoderSelfAttention(layer, stream, count: ids.count, source)
-      encoderFeedForward(layer, stream, count: ids.count, source)
+      encoderSelfAttention(layer, stream, count: count, source)
+      encoderFeedForward(layer, stream, count: count, source)
       observe(layer + 1, stream)
     }
     if config.normPlacement == .before {
-      let norm = runners[source].norm(config.slots.encoderEnd, weights.matrix(.finalNorm, .encoder))
-      workspace.normalize(stream, rows: ids.count, norm, into: stream)
+      let norm = runners[source].norm(
+        config.slots.encoderEnd, weights.matrix(.finalNorm, .encoder), config.normKind)
+      workspace.normalize(stream, rows: count, norm, into: stream)
     }
-    sourceLengths[source] = ids.count
-    if config.hasDecoder { prepareCrossAttention(stream, count: ids.count, source) }
+    encodedSources[source] = rows
+    if config.hasDecoder { prepareCrossAttention(stream, count: count, source) }
   }
 
-  /// [S, D] of the source encoded last; valid until the next one is encoded or decoding begins.
+  /// [`encodedRowCount`, D] of the source encoded last; valid until the next one is encoded or decoding begins.
   public var encoderOutput: UnsafePointer<Float> { UnsafePointer(workspace.arena.floats(plan.regions.source)) }
 
   private func encoderSelfAttention(
@@ -49,50 +52,71 @@ extension Session {
   ) {
     let runner = runners[source]
     let slot = config.slots.slot(.encoder, .selfAttention, layer: layer)
-    let norm = runner.norm(slot, weights.matrix(.selfAttentionNorm, .encoder, layer: layer))
+    let norm = runner.norm(slot, weights.matrix(.selfAttentionNorm, .encoder, layer: layer), config.normKind)
     let inner = config.innerWidth
     let keys = KeyValueRows(plan.regions.encoderKeys, workspace.arena)
     let values = KeyValueRows(plan.regions.encoderValues, workspace.arena)
     for tile in tiles(count) {
       let input = productInput(stream, tile, norm)
-      workspace.multiply(
-        input, weights.matrix(.selfAttentionK, .encoder, layer: layer), into: keys.from(row: tile.lowerBound))
-      workspace.multiply(
-        input, weights.matrix(.selfAttentionV, .encoder, layer: layer), into: values.from(row: tile.lowerBound))
+      let groups = RowGroups(source: source, rows: tile.count)
+      multiply(
+        input, weights.matrix(.selfAttentionK, .encoder, layer: layer), into: keys.from(row: tile.lowerBound),
+        ProductSite(slot: slot, target: .k), groups)
+      multiply(
+        input, weights.matrix(.selfAttentionV, .encoder, layer: layer), into: values.from(row: tile.lowerBound),
+        ProductSite(slot: slot, target: .v), groups)
     }
     let biasStride = plan.request.encoderDistances
     let bias =
       config.positionScheme == .relativeBias
       ? workspace.arena.floats(plan.regions.encoderBias) + plan.request.encoderDistancesBehind : nil
-    for tile in tiles(count) {
-      let input = productInput(stream, tile, norm)
-      workspace.multiply(
-        input, weights.matrix(.selfAttentionQ, .encoder, layer: layer), workspace.queries, yStride: inner)
-      workspace.attend(
-        AttentionHeads(
+    var gates = GateMeans(count: runner.gateCount(slot))
+    repeat {
+      for tile in tiles(count) {
+        let groups = RowGroups(source: source, rows: tile.count)
+        let input = productInput(stream, tile, norm)
+        multiply(
+          input, weights.matrix(.selfAttentionQ, .encoder, layer: layer), workspace.queries, yStride: inner,
+          ProductSite(slot: slot, target: .q), groups)
+        var heads = AttentionHeads(
           queries: workspace.queries, context: workspace.context, queryCount: tile.count, keys: keys, values: values,
-          keyCount: count, bias: bias, biasStride: biasStride, firstQueryIndex: tile.lowerBound))
-      let context = workspace.setInput(workspace.context, rows: tile.count, columns: inner)
-      workspace.multiply(
-        context, weights.matrix(.selfAttentionO, .encoder, layer: layer), workspace.subLayer, yStride: config.dModel)
-      runner.finish(
-        slot, subLayer: workspace.subLayer, stream: stream + tile.lowerBound * config.dModel, rows: tile.count,
-        norm: config.normPlacement == .behind ? norm : nil, workspace)
-    }
+          keyCount: count, bias: bias, biasStride: biasStride, firstQueryIndex: tile.lowerBound)
+        heads.setPrefix(runner.prefix(slot), width: inner)
+        workspace.attend(heads)
+        attentionOutput(.encoder, .selfAttention, layer: layer, groups)
+        runner.finish(
+          slot, subLayer: workspace.subLayer, stream: stream + tile.lowerBound * config.dModel, rows: tile.count,
+          norm: config.normPlacement == .behind ? norm : nil, gates: &gates, workspace)
+      }
+    } while gates.endPass()
+  }
+
+  /// subLayer [M, D] = o(context).
+  func attentionOutput(_ stack: Stack, _ subLayer: SubLayer, layer: Int, _ groups: RowGroups) {
+    let inner = config.innerWidth
+    let role = subLayer == .crossAttention ? TensorRole.crossAttentionO : .selfAttentionO
+    let site = ProductSite(slot: config.slots.slot(stack, subLayer, layer: layer), target: .o)
+    scaleInput(workspace.context, columns: inner, site, groups)
+    let input = workspace.setInput(workspace.context, rows: groups.rows.count, columns: inner)
+    multiply(
+      input, weights.matrix(role, stack, layer: layer), workspace.subLayer, yStride: config.dModel, site, groups)
   }
 
   private func encoderFeedForward(_ layer: Int, _ stream: UnsafeMutablePointer<Float>, count: Int, _ source: Int) {
     let runner = runners[source]
     let slot = config.slots.slot(.encoder, .feedForward, layer: layer)
-    let norm = runner.norm(slot, weights.matrix(.feedForwardNorm, .encoder, layer: layer))
-    for tile in tiles(count) {
-      let rows = stream + tile.lowerBound * config.dModel
-      let input = subLayerInput(rows, count: tile.count, norm)
-      workspace.feedForward(input, weights, .encoder, layer: layer, rows: tile.count)
-      runner.finish(
-        slot, subLayer: workspace.subLayer, stream: rows, rows: tile.count,
-        norm: config.normPlacement == .behind ? norm : nil, workspace)
-    }
+    let norm = runner.norm(slot, weights.matrix(.feedForwardNorm, .encoder, layer: layer), config.normKind)
+    var gates = GateMeans(count: runner.gateCount(slot))
+    repeat {
+      for tile in tiles(count) {
+        let rows = stream + tile.lowerBound * config.dModel
+        let input = subLayerInput(rows, count: tile.count, norm)
+        feedForward(input, .encoder, layer: layer, RowGroups(source: source, rows: tile.count))
+        runner.finish(
+          slot, subLayer: workspace.subLayer, stream: rows, rows: tile.count,
+          norm: config.normPlacement == .behind ? norm : nil, gates: &gates, workspace)
+      }
+    } while gates.endPass()
   }
 
   /// What the decoder's cross-attention reads of this source: keys and values of all blocks, or the output itself.
@@ -104,19 +128,23 @@ extension Session {
     for tile in tiles(count) {
       let input = workspace.setInput(
         output + tile.lowerBound * config.dModel, rows: tile.count, columns: config.dModel)
+      let groups = RowGroups(source: source, rows: tile.count)
       for layer in 0..<config.decoderLayerCount {
         let rows = crossKeyValues(layer, source)
-        workspace.multiply(
-          input, weights.matrix(.crossAttentionK, .decoder, layer: layer), into: rows.keys.from(row: tile.lowerBound))
-        workspace.multiply(
-          input, weights.matrix(.crossAttentionV, .decoder, layer: layer), into: rows.values.from(row: tile.lowerBound))
+        let slot = config.slots.slot(.decoder, .crossAttention, layer: layer)
+        multiply(
+          input, weights.matrix(.crossAttentionK, .decoder, layer: layer), into: rows.keys.from(row: tile.lowerBound),
+          ProductSite(slot: slot, target: .k), groups)
+        multiply(
+          input, weights.matrix(.crossAttentionV, .decoder, layer: layer),
+          into: rows.values.from(row: tile.lowerBound), ProductSite(slot: slot, target: .v), groups)
       }
     }
   }
 
   /// Cached keys and values of cross-attention in block `layer` for `source`: [S, H K] each.
   func crossKeyValues(_ layer: Int, _ source: Int) -> (keys: KeyValueRows, values: KeyValueRows) {
-    let count = plan.request.sourceTokens
+    let count = plan.request.encoderRows
     let rows = KeyValueRows(plan.regions.cross, workspace.arena)
       .from(row: (source * config.decoderLayerCount + layer) * 2 * count)
     return (rows, rows.from(row: count))
@@ -124,7 +152,7 @@ extension Session {
 
   /// The output of the encoder for `source`, from which absorbed cross-attention computes: [S, D].
   func absorbedRows(_ source: Int) -> KeyValueRows {
-    KeyValueRows(plan.regions.cross, workspace.arena).from(row: source * plan.request.sourceTokens)
+    KeyValueRows(plan.regions.cross, workspace.arena).from(row: source * plan.request.encoderRows)
   }
 
   /// What a sub-layer takes of the stream's rows: their norm, or with a norm behind it the rows themselves.

@@ -5,8 +5,7 @@ import TuskFormat
 extension Session {
   /// The section whose head answers for source `source`: the task's, else the backbone's own.
   public func headSection(source: Int = 0) -> TaskSection? {
-    if let task = runners[source].task, task.hasHead { return task }
-    return backboneHead
+    runners[source].headTask ?? backboneHead
   }
 
   /// What the head makes of the source encoded last: [outWidth] logits, numbers or an embedding, as its record says.
@@ -15,10 +14,10 @@ extension Session {
   /// - Precondition: `source` is the source that has been encoded last.
   public func headOutput(source: Int = 0) throws(EngineError) -> UnsafeBufferPointer<Float> {
     guard let section = headSection(source: source), let head = section.head else { throw EngineError(.noHead) }
-    precondition(sourceLengths[source] > 0, "nothing has been encoded")
+    precondition(encodedSources[source].count > 0, "nothing has been encoded")
     var x = workspace.arena.floats(plan.regions.headVectors)
     var y = x + plan.regions.headWidth
-    setHeadInput(head.input, count: sourceLengths[source], x)
+    setHeadInput(head.input, source, x)
     if let first = head.first {
       applyLayer(first, head.firstActivation, of: section, x, y)
       swap(&x, &y)
@@ -56,26 +55,29 @@ extension Session {
     _ y: UnsafeMutablePointer<Float>
   ) {
     let record = section.linear(at: linear)
-    var layer = TuskKronecker(record, of: section)
-    workspace.kernels.kronecker_f32(
-      &layer, x, record.inWidth, 1, y, record.outWidth, workspace.workerScratch(0), nil)
+    MountedLinear(linear, of: section).apply(
+      x, record.inWidth, rows: 1, y, record.outWidth, scratch: workspace.workerScratch(0), workspace.kernels)
     workspace.kernels.activate_f32(TuskActivation(activation.rawValue), y, record.outWidth)
   }
 
   /// x [D] = the vector of the encoder's output that `input` names.
-  private func setHeadInput(_ input: HeadInput, count: Int, _ x: UnsafeMutablePointer<Float>) {
+  private func setHeadInput(_ input: HeadInput, _ source: Int, _ x: UnsafeMutablePointer<Float>) {
     let width = config.dModel
-    let output = encoderOutput
+    let rows = encodedSources[source]
+    let first = encoderOutput + rows.firstToken * width
     switch input {
-    case .firstToken: x.update(from: output, count: width)
+    case .firstToken: x.update(from: first, count: width)
     case .pooler:
-      let first = workspace.setInput(output, rows: 1, columns: width)
-      workspace.multiply(first, weights.matrix(.pooler, .shared), x, yStride: width)
+      multiply(
+        workspace.setInput(first, rows: 1, columns: width), weights.matrix(.pooler, .shared), x, yStride: width,
+        ProductSite(slot: config.slots.encoderEnd, target: .pooler), RowGroups(source: source, rows: 1))
       workspace.kernels.activate_f32(TuskActivationTanh, x, width)
     case .mean:
-      x.update(from: output, count: width)
-      for row in 1..<max(count, 1) { workspace.kernels.add_f32(x, output + row * width, width) }
-      workspace.kernels.scale_f32(x, 1 / Float(count), width)
+      x.update(repeating: 0, count: width)
+      for row in 0..<rows.count where !rows.prompt.contains(row) {
+        workspace.kernels.add_f32(x, encoderOutput + row * width, width)
+      }
+      workspace.kernels.scale_f32(x, 1 / Float(rows.count - rows.prompt.count), width)
     }
   }
 

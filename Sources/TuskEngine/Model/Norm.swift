@@ -1,21 +1,25 @@
 import CTuskKernels
+import TuskFormat
 
 /// A norm of the backbone, or the task's in its place.
 struct Norm {
+  let kind: NormKind
   /// [D]
-  let weight: UnsafePointer<Float>
-  /// [D] of a LayerNorm; nil for a RMSNorm.
-  let bias: UnsafePointer<Float>?
+  var weight: UnsafePointer<Float>
+  /// [D] of a LayerNorm; behind a RMSNorm only if a task adds one.
+  var bias: UnsafePointer<Float>?
 
   /// y [rows, D] = norm(x), x [rows, D]; y may be x.
   func apply(
     _ x: UnsafePointer<Float>, rows: Int, width: Int, epsilon: Float, _ kernels: TuskKernels,
     into y: UnsafeMutablePointer<Float>
   ) {
-    if let bias {
+    if let bias, kind == .layer {
       kernels.layernorm_f32(x, width, rows, width, weight, bias, epsilon, y, width)
-    } else {
-      kernels.rmsnorm_f32(x, width, rows, width, weight, epsilon, y, width)
+      return
     }
+    kernels.rmsnorm_f32(x, width, rows, width, weight, epsilon, y, width)
+    guard let bias else { return }
+    for row in 0..<rows { kernels.add_f32(y + row * width, bias, width) }
   }
 }

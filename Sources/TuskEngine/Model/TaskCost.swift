@@ -1,4 +1,3 @@
-import CTuskKernels
 import TuskFormat
 
 /// Multiply-adds: one for every product that is added to a sum.
@@ -71,9 +70,9 @@ extension TaskSection {
 
   private func multiplyAdds(ofLinear position: Int) -> MultiplyAdds {
     let linear = linear(at: position)
-    var layer = TuskKronecker(linear, of: self)
     return MultiplyAdds(
-      factored: tusk_kronecker_multiply_adds(&layer), dense: UInt64(linear.inWidth) * UInt64(linear.outWidth))
+      factored: MountedLinear(position, of: self).multiplyAdds,
+      dense: UInt64(linear.inWidth) * UInt64(linear.outWidth))
   }
 }
 

@@ -38,6 +38,12 @@ final class Workspace {
   /// [M, H K]
   var queries: UnsafeMutablePointer<Float> { tile.queries }
   var context: UnsafeMutablePointer<Float> { tile.context }
+  /// [M', F] of the rows that are in a feed-forward together.
+  var hidden: UnsafeMutablePointer<Float> { tile.hidden }
+  var gate: UnsafeMutablePointer<Float> { tile.gate }
+  var feedForwardRows: Int { tile.feedForwardRows }
+  /// [M]: what rows say of an adapter's gate. Between products, the scales of their inputs are free.
+  var rowGates: UnsafeMutablePointer<Float> { tile.codeScales }
 
   /// Working memory of worker `worker`: [workerBytes / 4].
   func workerScratch(_ worker: Int) -> UnsafeMutablePointer<Float> {
@@ -89,50 +95,15 @@ final class Workspace {
     norm.apply(x, rows: rows, width: config.dModel, epsilon: config.normEpsilon, kernels, into: y)
   }
 
-  /// subLayer [M, D] = wo activation(wi x), or wo (activation(wi0 x) * (wi1 x)). x [M, D]. The vectors of F in between
-  /// exist for a block of rows at a time.
-  func feedForward(
-    _ x: UnsafePointer<Float>, _ weights: BackboneWeights, _ stack: Stack, layer: Int, rows: Int
-  ) {
-    var first = 0
-    while first < rows {
-      let count = min(tile.feedForwardRows, rows - first)
-      feedForwardBlock(x + first * config.dModel, weights, stack, layer, rows: count, subLayer + first * config.dModel)
-      first += count
-    }
-  }
-
-  private func feedForwardBlock(
-    _ x: UnsafePointer<Float>, _ weights: BackboneWeights, _ stack: Stack, _ layer: Int, rows: Int,
-    _ y: UnsafeMutablePointer<Float>
-  ) {
-    let input = setInput(x, rows: rows, columns: config.dModel)
-    if config.isGated {
-      multiply(input, weights.matrix(.wi0, stack, layer: layer), tile.hidden, yStride: config.dFF)
-      multiply(input, weights.matrix(.wi1, stack, layer: layer), tile.gate, yStride: config.dFF)
-    } else {
-      multiply(input, weights.matrix(.wi, stack, layer: layer), tile.hidden, yStride: config.dFF)
-    }
+  /// hidden [M', F] = activation(hidden), times `gate` if the feed-forward is gated.
+  func activate(rows: Int) {
     let pieces = pool.pieces(rows * config.dFF, atLeast: 4096)
     let job = ActivationJob(
-      kernels: kernels, activation: config.activation, x: tile.hidden, gate: config.isGated ? tile.gate : nil,
+      kernels: kernels, activation: config.activation, x: hidden, gate: config.isGated ? gate : nil,
       count: rows * config.dFF, pieces: pieces)
     pool.run(pieces, job) { context, index, _ in
       context!.assumingMemoryBound(to: ActivationJob.self).pointee.run(index)
     }
-    let inner = setInput(tile.hidden, rows: rows, columns: config.dFF)
-    multiply(inner, weights.matrix(.wo, stack, layer: layer), y, yStride: config.dModel)
-  }
-
-  /// rows [M, H K] = input weight^T, kept in the precision of `rows`.
-  func multiply(_ input: ProductInput, _ weight: WeightMatrix, into rows: KeyValueRows) {
-    guard rows.floats == nil else {
-      multiply(input, weight, rows.floats!, yStride: rows.width)
-      return
-    }
-    // The context is free: it is what comes of keys and values.
-    multiply(input, weight, context, yStride: rows.width)
-    store(context, count: input.rows, rows)
   }
 
   /// Keeps `x` [count, width] as `rows`.

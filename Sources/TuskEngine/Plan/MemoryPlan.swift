@@ -97,9 +97,12 @@ public struct MemoryPlan: Sendable {
     activationBytes = regions.arenaBytes - regions.keyValueCacheBytes
   }
 
-  func hasRoom(for task: TaskSection) -> Bool {
+  /// What `task` needs more of than is planned; nil if there is room. Keys and values that are never formed cannot be
+  /// changed: the task needs a plan that caches them.
+  func shortage(for task: TaskSection) -> (found: Int, required: Int)? {
     let needs = AdapterNeeds(of: task)
-    return request.hasRoom(for: needs) && (crossAttention == .cached || !needs.changesCrossKeyValues)
+    if crossAttention == .absorbed && needs.changesCrossKeyValues { return (1, 0) }
+    return request.shortage(for: needs)
   }
 
   /// Bytes of the one allocation a session works in, for callers that make it themselves.

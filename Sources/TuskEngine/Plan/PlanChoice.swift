@@ -25,7 +25,7 @@ struct PlanChoice {
       for precision in KeyValuePrecision.allCases where precision.rawValue >= finest.rawValue {
         var previousTile = Int.max
         for tileTokens in tileChoices {
-          let tile = min(tileTokens, request.sourceTokens)
+          let tile = min(tileTokens, request.encoderRows)
           guard tile < previousTile else { continue }
           previousTile = tile
           let choice = PlanChoice(tileTokens: tile, precision: precision, crossAttention: crossAttention)

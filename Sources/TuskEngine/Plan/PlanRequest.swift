@@ -1,4 +1,3 @@
-import CTuskKernels
 import TuskFormat
 
 /// What a session is to be able to do.
@@ -14,6 +13,8 @@ public struct PlanRequest: Sendable {
   public var threads: Int
   /// Rows that the longest prefix of a task puts before the keys of an attention, P.
   public var prefixTokens: Int
+  /// Rows that the longest prompt of a task puts among those of a source.
+  public var promptTokens: Int
   /// Upper bound on private memory; nil leaves the planner free.
   public var budgetBytes: Int?
   /// Widest adapter that can be mounted, W.
@@ -39,31 +40,41 @@ public struct PlanRequest: Sendable {
     linearScratchFloats = 4096
     headWidth = 1024
     prefixTokens = 0
+    promptTokens = 0
     changesCrossKeyValues = false
   }
 
-  /// Makes room for mounting `task`, or for the backbone's own head. Tasks of usual size need no call: 128 wide, 2 N N R
-  /// up to 4,096, heads up to 1,024 wide.
+  /// Makes room for mounting `task`, alone or in a stack, or for the backbone's own head. Tasks of usual size without prompt
+  /// and prefix need no call: 128 wide, linears that work in 4,096 floats, heads up to 1,024 wide.
   public mutating func reserve(for task: TaskSection) {
     let needs = AdapterNeeds(of: task)
     bottleneckWidth = max(bottleneckWidth, needs.bottleneckWidth)
     linearScratchFloats = max(linearScratchFloats, needs.linearScratchFloats)
     headWidth = max(headWidth, needs.headWidth)
     prefixTokens = max(prefixTokens, needs.prefixTokens)
+    promptTokens = max(promptTokens, needs.promptTokens)
     changesCrossKeyValues = changesCrossKeyValues || needs.changesCrossKeyValues
   }
 
+  /// Rows of a source in the encoder: its tokens and a prompt.
+  var encoderRows: Int { sourceTokens + promptTokens }
+
   /// Distances from a query to a key, of 2 (S + P) - 1 and T + 2 P: a prefix lengthens both sides, since queries may count
   /// from its first row or from behind its last.
-  var encoderDistances: Int { 2 * (sourceTokens + prefixTokens) - 1 }
+  var encoderDistances: Int { 2 * (encoderRows + prefixTokens) - 1 }
   var decoderDistances: Int { targetTokens + 2 * prefixTokens }
   /// How many of them are below 0.
-  var encoderDistancesBehind: Int { sourceTokens + prefixTokens - 1 }
+  var encoderDistancesBehind: Int { encoderRows + prefixTokens - 1 }
   var decoderDistancesBehind: Int { targetTokens + prefixTokens - 1 }
 
-  func hasRoom(for needs: AdapterNeeds) -> Bool {
-    needs.bottleneckWidth <= bottleneckWidth && needs.linearScratchFloats <= linearScratchFloats
-      && needs.headWidth <= headWidth && needs.prefixTokens <= prefixTokens
+  /// The first thing a task needs more of than is planned; nil if there is room.
+  func shortage(for needs: AdapterNeeds) -> (found: Int, required: Int)? {
+    if needs.bottleneckWidth > bottleneckWidth { return (needs.bottleneckWidth, bottleneckWidth) }
+    if needs.linearScratchFloats > linearScratchFloats { return (needs.linearScratchFloats, linearScratchFloats) }
+    if needs.headWidth > headWidth { return (needs.headWidth, headWidth) }
+    if needs.prefixTokens > prefixTokens { return (needs.prefixTokens, prefixTokens) }
+    if needs.promptTokens > promptTokens { return (needs.promptTokens, promptTokens) }
+    return nil
   }
 }
 
@@ -73,6 +84,7 @@ struct AdapterNeeds {
   private(set) var linearScratchFloats = 0
   private(set) var headWidth = 0
   private(set) var prefixTokens = 0
+  private(set) var promptTokens = 0
   private(set) var changesCrossKeyValues = false
 
   init(of task: TaskSection) {
@@ -80,7 +92,8 @@ struct AdapterNeeds {
       switch task.attachment(at: position) {
       case .adapter(let adapter): bottleneckWidth = max(bottleneckWidth, adapter.bottleneckWidth)
       case .prefix(let prefix): prefixTokens = max(prefixTokens, prefix.tokenCount)
-      case .product, .prompt: break
+      case .prompt(let prompt): promptTokens = max(promptTokens, prompt.tokenCount)
+      case .product: break
       }
     }
     for layer in 0..<task.slots.decoderLayerCount {
@@ -89,12 +102,7 @@ struct AdapterNeeds {
       changesCrossKeyValues = changesCrossKeyValues || changes || task.prefix(slot: slot) != nil
     }
     for position in 0..<task.linearCount {
-      let linear = task.linear(at: position)
-      let scratch =
-        linear.factorRank > 0
-        ? 2 * linear.phmDim * linear.phmDim * linear.factorRank
-        : (linear.inWidth + linear.outWidth) / linear.phmDim
-      linearScratchFloats = max(linearScratchFloats, scratch)
+      linearScratchFloats = max(linearScratchFloats, MountedLinear(position, of: task).scratchFloats)
     }
     if let head = task.head {
       headWidth = max(head.outWidth, head.first.map { task.linear(at: $0).outWidth } ?? 0)

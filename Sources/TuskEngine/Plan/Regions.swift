@@ -7,7 +7,7 @@ struct Region: Sendable {
   let byteCount: Int
 }
 
-/// The arena's map. S source, T target positions, P prefix, D dModel, F dFF, H heads, K dKV, V vocabulary, L decoder
+/// The arena's map. S source with a prompt, T target positions, P prefix, D dModel, F dFF, H heads, K dKV, V vocabulary, L decoder
 /// blocks, R decoder rows = batch x beams. Row-major, float32 unless said.
 ///
 /// What encoding and what decoding need beside the first part lies in the same bytes: each source is encoded before any
@@ -70,24 +70,24 @@ struct Regions: Sendable {
     cross =
       isAbsorbed
       ? KeyValueRegion(
-        &map, count: request.batch.saturatingProduct(request.sourceTokens), width: config.dModel,
+        &map, count: request.batch.saturatingProduct(request.encoderRows), width: config.dModel,
         groupWidth: config.dModel, choice.precision)
       : KeyValueRegion(
-        &map, count: request.batch.saturatingProduct(layers, 2, request.sourceTokens), width: inner,
+        &map, count: request.batch.saturatingProduct(layers, 2, request.encoderRows), width: inner,
         groupWidth: config.dKV, choice.precision)
 
     var encoding = map
-    source = encoding.floats(request.sourceTokens, config.dModel)
+    source = encoding.floats(request.encoderRows, config.dModel)
     encodingTile = TileRegions(&encoding, config, rows: choice.tileTokens)
     // Cached keys and values of a source are written when the encoder has ended, so its own may lie in their place.
     let fits =
-      !isAbsorbed && request.batch == 1 && cross.byteCount >= request.sourceTokens.saturatingProduct(inner, 8)
+      !isAbsorbed && request.batch == 1 && cross.byteCount >= request.encoderRows.saturatingProduct(inner, 8)
     var encoderRows = fits ? kept : encoding
     let precision = isAbsorbed || !config.hasDecoder ? choice.precision : .float32
     encoderKeys = KeyValueRegion(
-      &encoderRows, count: request.sourceTokens, width: inner, groupWidth: config.dKV, precision)
+      &encoderRows, count: request.encoderRows, width: inner, groupWidth: config.dKV, precision)
     encoderValues = KeyValueRegion(
-      &encoderRows, count: request.sourceTokens, width: inner, groupWidth: config.dKV, precision)
+      &encoderRows, count: request.encoderRows, width: inner, groupWidth: config.dKV, precision)
     // A head begins when the encoder has ended.
     headWidth = max(config.dModel, request.headWidth)
     headVectors = encoding.floats(config.hasDecoder ? 0 : 2, headWidth)

@@ -218,6 +218,11 @@ extension TaskSection {
     }
   }
 
+  /// Where the record of attachment `position` begins in the file.
+  package func attachmentOffset(_ position: Int) -> Int {
+    bytes.offset + attachmentsOffset + position * TaskAttachment.recordBytes
+  }
+
   /// The adapter at `slot`, or nil.
   public func adapter(slot: Int) -> TaskAdapter? {
     for position in self.slot(at: slot).attachments {

@@ -100,7 +100,7 @@ extension TaskSection {
     let hasInputScale = try mention(start + 12, .inputScale, TensorShape(inWidth), &mentions)
     let hasOutputScale = try mention(start + 16, .outputScale, TensorShape(outWidth), &mentions)
     let hasBias = try mention(start + 20, .bias, TensorShape(outWidth), &mentions)
-    guard target.ownsInput || !hasInputScale else {
+    guard !hasInputScale || (target.ownsInput && !hasLinear) else {
       throw FormatError(.invalidReference, at: bytes.offset + start + 12)
     }
     guard hasLinear || hasInputScale || hasOutputScale || hasBias else {

@@ -51,9 +51,9 @@ struct Logits: ParsableCommand {
     do throws(EngineError) {
       try session.encode(inputIds.ids, typeIds: tokenTypeIds?.ids ?? [])
     } catch { throw Failure(error, path: model.path) }
+    let encodedShape = [session.encodedRowCount(), model.config.dModel]
     let encoded = Array(
-      UnsafeBufferPointer(start: session.encoderOutput, count: inputIds.ids.count * model.config.dModel))
-    let encodedShape = [inputIds.ids.count, model.config.dModel]
+      UnsafeBufferPointer(start: session.encoderOutput, count: encodedShape[0] * encodedShape[1]))
     if model.config.hasDecoder {
       try writeLogits(model, session)
     } else if session.headSection() != nil {

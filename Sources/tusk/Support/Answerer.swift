@@ -58,7 +58,7 @@ final class Answerer {
   private func source(
     _ line: InputLine, _ tokenizer: Tokenizer, place: String
   ) throws(Failure) -> (ids: [Int32], typeIds: [Int32]) {
-    let limit = session.plan.request.sourceTokens
+    let limit = session.sourceLimit()
     do throws(TokenizerError) {
       let source = try tokenizer.encodePair(line.text, line.secondText, maximumTokens: nil)
       guard isCutting, source.ids.count > limit else { return source }
