@@ -6,6 +6,8 @@ struct FootprintTests {
   private let folder: TemporaryFolder
   private let backbone: String
   private let task: String
+  /// The same numbers under another name.
+  private let other: String
 
   init() throws {
     folder = try TemporaryFolder()
@@ -13,6 +15,8 @@ struct FootprintTests {
     task = folder.path("t.tusk")
     let config = try TinyFiles.writeBackbone(backbone)
     try TinyFiles.writeTask(task, for: config)
+    other = folder.path("other.tusk")
+    try TinyFiles.writeTask(other, for: config, name: "other")
   }
 
   private let job = ["--source-tokens", "16", "--target-tokens", "4", "--threads", "1"]
@@ -86,9 +90,27 @@ struct FootprintTests {
     let withTask = try CommandLineTool.run(["bench", backbone, "--task", task, "--json", "--rounds", "1"] + job)
       .object()
     #expect(withTask["logits_hash"] as? String != first["logits_hash"] as? String)
-    for name in ["encode_tokens_per_second", "decode_tokens_per_second", "load_ms", "decode_gb_per_second"] {
+    for name in [
+      "encode_tokens_per_second", "decode_tokens_per_second", "load_ms", "decode_gb_per_second",
+      "machine_int8_gmac_per_second", "encode_gmac_per_second",
+    ] {
       #expect((first[name] as? Double ?? 0) > 0, "\(name)")
     }
+  }
+
+  /// Two tasks of equal numbers answer as one does; none answers otherwise.
+  @Test func everySourceHasItsTask() throws {
+    func hash(_ options: [String]) throws -> String? {
+      let outcome = try CommandLineTool.run(
+        ["bench", backbone, "--batch", "2", "--rounds", "1", "--json"] + job + options)
+      return try outcome.object()["logits_hash"] as? String
+    }
+    let each = try hash(["--task", task, "--task", other, "--task-per-source"])
+    #expect(each != nil)
+    #expect(each == (try hash(["--task", task])))
+    #expect(each != (try hash([])))
+    let without = try CommandLineTool.run(["bench", backbone, "--task-per-source"] + job)
+    #expect(without.exitCode == 64)
   }
 }
 

@@ -11,6 +11,11 @@ struct BenchReport: Encodable {
   let weightBytesPerSource: Int
   let encodeGbPerSecond: Double
   let machineReadGbPerSecond: Double
+  /// Multiply-adds with weights, the task's not counted.
+  let encodeGmacPerSecond: Double
+  let machineInt8GmacPerSecond: Double
+  /// Nil on a machine without AVX2.
+  let machineAvx2Int8GmacPerSecond: Double?
   /// Of the machine's read bandwidth, decoding or of an encoder encoding; nil where that could not be measured.
   let shareOfReadBandwidth: Double?
   /// Nil for an encoder; its members stand among the others.
@@ -49,6 +54,9 @@ struct BenchReport: Encodable {
     }
     try container.encode(machineReadGbPerSecond, forKey: .machineReadGbPerSecond)
     try container.encodeIfPresent(shareOfReadBandwidth, forKey: .shareOfReadBandwidth)
+    try container.encode(encodeGmacPerSecond, forKey: .encodeGmacPerSecond)
+    try container.encode(machineInt8GmacPerSecond, forKey: .machineInt8GmacPerSecond)
+    try container.encodeIfPresent(machineAvx2Int8GmacPerSecond, forKey: .machineAvx2Int8GmacPerSecond)
     try container.encodeIfPresent(taskSwitchMicroseconds, forKey: .taskSwitchMicroseconds)
     try container.encode(outputHash, forKey: decode == nil ? .outputHash : .logitsHash)
     try container.encode(planned, forKey: .planned)
@@ -58,7 +66,8 @@ struct BenchReport: Encodable {
     case isa, sourceTokens, targetTokens, batch, threads, rounds, loadMs, encodeTokensPerSecond,
       encodeTokensPerSecondBest, textsPerSecond, weightBytesPerSource, encodeGbPerSecond, decodeTokensPerSecond,
       decodeTokensPerSecondBest, weightBytesPerStep, decodeGbPerSecond, machineReadGbPerSecond, shareOfReadBandwidth,
-      taskSwitchMicroseconds, outputHash, logitsHash, planned
+      encodeGmacPerSecond, machineInt8GmacPerSecond, machineAvx2Int8GmacPerSecond, taskSwitchMicroseconds, outputHash,
+      logitsHash, planned
   }
 }
 
@@ -80,6 +89,10 @@ extension BenchReport {
     lines += [
       String(format: "weights    %.1f GB/s, ", decode?.gbPerSecond ?? encodeGbPerSecond) + share
         + String(format: " of the machine's %.1f GB/s", machineReadGbPerSecond),
+      String(
+        format: "products   %.1f GMAC/s encoding; the machine's 8-bit %.1f GMAC/s", encodeGmacPerSecond,
+        machineInt8GmacPerSecond)
+        + (machineAvx2Int8GmacPerSecond.map { String(format: ", by AVX2 %.1f", $0) } ?? ""),
       "memory     \(planned.mapped.byteText) mapped, \(planned.private.byteText) private "
         + "(key/value cache \(planned.keyValueCache.byteText), activations \(planned.activations.byteText))",
     ]

@@ -13,12 +13,14 @@ struct BenchCommand: ParsableCommand {
     discussion: """
       Encodes S ids and decodes T, several rounds; the figures are medians, the best in brackets. A decoded token must \
       read every weight of the decoder once, so the share of the machine's read bandwidth, measured in the same run, \
-      says how much is left to gain. The hash of the last logits tells whether two runs computed the same.
+      says how much is left to gain. Encoding is bound by multiply-adds, which are measured likewise. The hash of the last \
+      logits tells whether two runs computed the same. Source ids are (37 i + 11) mod V for i = 0, 1, ...
 
       An encoder only encodes, its head included; S above a few tokens, that is bound by arithmetic rather than by \
       memory. The hash is then that of the head's output.
 
         tusk bench t5.tusk --target-tokens 64 --threads 2
+        tusk bench all.tusk --batch 8 --task-per-source
         TUSK_ISA=portable tusk bench t5.tusk --target-tokens 8 --json
       """)
 
@@ -32,6 +34,9 @@ struct BenchCommand: ParsableCommand {
 
   @Option(help: "Sources that are decoded together.")
   var batch = 1
+
+  @Flag(help: "Mount the tasks in turn, one for each source of the batch; without --task, those of the bundle.")
+  var taskPerSource = false
 
   @Option(help: "How often to measure, after one round that is not counted.")
   var rounds = 3
@@ -58,9 +63,11 @@ struct BenchCommand: ParsableCommand {
         threads: self.model.threadCount,
         budgetBytes: self.model.memoryBudget?.bytes))
     let session = try model.session(plan)
+    if taskPerSource { try mountInTurn(model, session) }
     let loadSeconds = secondsSince(start)
 
-    let run = BenchRun(model, session, vocabularySize: session.vocabularySize())
+    let sizes = (0..<batch).map { session.vocabularySize(source: $0) }
+    let run = BenchRun(model, session, vocabularySize: sizes.reduce(model.config.vocabularySize, min))
     var encodes: [Double] = []
     var decodes: [Double] = []
     for round in 0...rounds {
@@ -79,13 +86,24 @@ struct BenchCommand: ParsableCommand {
     }
   }
 
+  private func mountInTurn(_ model: Model, _ session: Session) throws(Failure) {
+    let tasks = model.chosen.isEmpty ? model.tasks : model.chosen
+    guard !tasks.isEmpty else {
+      throw Failure(Failure.usage, "\(model.path.printable): no task to mount; see --task")
+    }
+    for source in 0..<batch {
+      let task = tasks[source % tasks.count]
+      try reading(task.path) { () throws(FormatError) in try session.setTask(task.section, source: source) }
+    }
+  }
+
   /// - Parameter decodes: empty for an encoder.
   private func report(
     _ model: Model, _ session: Session, _ run: BenchRun, loadSeconds: Double, _ encodes: [Double], _ decodes: [Double]
   ) throws(Failure) -> BenchReport {
     let plan = session.plan
     let kernels = tusk_kernels_select(tusk_isa_from_environment(), nil)
-    let machine = ReadBandwidth.measure(kernels: kernels, threads: plan.request.threads)
+    let machine = MachineLimits(kernels: kernels, threads: plan.request.threads)
     let tiles = (sourceTokens + plan.tileTokens - 1) / plan.tileTokens
     let bytesPerSource = model.config.weightBytesPerTile * tiles
     let encoding = Double(batch * bytesPerSource) / encodes.median
@@ -95,8 +113,13 @@ struct BenchCommand: ParsableCommand {
       loadMs: loadSeconds * 1000, encodeTokensPerSecond: Double(batch * sourceTokens) / encodes.median,
       encodeTokensPerSecondBest: Double(batch * sourceTokens) / encodes[0],
       textsPerSecond: Double(batch) / encodes.median, weightBytesPerSource: bytesPerSource,
-      encodeGbPerSecond: encoding / 1e9, machineReadGbPerSecond: machine / 1e9,
-      shareOfReadBandwidth: machine > 0 ? (decode.map { $0.gbPerSecond * 1e9 } ?? encoding) / machine : nil,
+      encodeGbPerSecond: encoding / 1e9, machineReadGbPerSecond: machine.readBytesPerSecond / 1e9,
+      encodeGmacPerSecond: Double(batch * sourceTokens) * Double(model.config.multiplyAddsPerToken.encoder)
+        / encodes.median / 1e9,
+      machineInt8GmacPerSecond: machine.multiplyAddsPerSecond / 1e9,
+      machineAvx2Int8GmacPerSecond: machine.avx2MultiplyAddsPerSecond.map { $0 / 1e9 },
+      shareOfReadBandwidth: machine.readBytesPerSecond > 0
+        ? (decode.map { $0.gbPerSecond * 1e9 } ?? encoding) / machine.readBytesPerSecond : nil,
       decode: decode, taskSwitchMicroseconds: try run.switchTask().map { $0 * 1e6 },
       outputHash: try run.outputHash().hexadecimal,
       planned: FootprintReport.Planned(model, plan: plan, runtimeFloor: plan.bytes(.runtimeFloor)))
