@@ -86,18 +86,24 @@ static void check_kronecker(const TuskKernels *k, const float *x, const float *f
   TuskKronecker layer = {.n = CHECK_TERMS,
                          .in = CHECK_D,
                          .out = CHECK_D,
+                         .inBlocks = CHECK_TERMS,
+                         .outBlocks = CHECK_TERMS,
                          .rank = CHECK_RANK,
                          .rule = factors,
                          .left = factors + 1,
                          .right = factors + 2,
-                         .bias = factors};
+                         .bias = factors,
+                         .scaling = 0.5f};
   k->kronecker_f32(&layer, x, CHECK_D, 1, out->factored, CHECK_D, scratch, NULL);
   layer = (TuskKronecker){.n = CHECK_TERMS,
                           .in = CHECK_D,
                           .out = CHECK_D,
+                          .inBlocks = CHECK_TERMS,
+                          .outBlocks = CHECK_TERMS,
                           .ruleLeft = factors + 3,
                           .ruleRight = factors + 4,
-                          .full = factors + 5};
+                          .full = factors + 5,
+                          .scaling = 1};
   k->kronecker_f32(&layer, x, CHECK_D, 1, out->dense, CHECK_D, scratch, NULL);
 }
 

@@ -149,11 +149,12 @@ static void check_kronecker(const TuskKernels *k) {
     for (size_t rank = 1; rank <= 9; rank += 4) {
       size_t in = 72, out = 40;
       float *x = floats(3 * in), *f = floats(n * in * out), *y = floats(3 * out), scratch[4096];
-      TuskKronecker layer = {.n = n, .in = in, .out = out, .rank = rank, .rule = f, .left = f + 1, .right = f + 2,
-                             .bias = f};
+      TuskKronecker layer = {.n = n, .in = in, .out = out, .inBlocks = n, .outBlocks = n, .rank = rank, .rule = f,
+                             .left = f + 1, .right = f + 2, .bias = f, .scaling = 0.5f};
       k->kronecker_f32(&layer, x, in, 3, y, out, scratch, NULL);
       take(y, 3 * out * sizeof *y);
-      layer = (TuskKronecker){.n = n, .in = in, .out = out, .ruleLeft = f, .ruleRight = f + 1, .full = f + 2};
+      layer = (TuskKronecker){.n = n, .in = in, .out = out, .inBlocks = n, .outBlocks = n, .ruleLeft = f,
+                              .ruleRight = f + 1, .full = f + 2, .scaling = 1};
       k->kronecker_f32(&layer, x, in, 3, y, out, scratch, NULL);
       take(y, 3 * out * sizeof *y);
       free(x), free(f), free(y);
