@@ -26,6 +26,19 @@ struct Settings {
       "found \(values[key]?.summary ?? "no such setting"); \(required) is required")
   }
 
+  /// Checks that every setting is one of `known`.
+  /// - Parameter refused: settings that ask for what Tusk does not do, with the reason; false and nothing ask for nothing.
+  func requireKnown(_ known: Set<String>, refused: [String: String]) throws(ConversionError) {
+    for (key, value) in values.sorted(by: { $0.key < $1.key }) where !known.contains(key) {
+      if refused[key] != nil && value.isOff { continue }
+      throw ConversionError(
+        .unsupported, file: file, subject: key,
+        refused[key]
+          ?? "found \(value.summary) for a setting Tusk does not know, so what it changes is not known either"
+      )
+    }
+  }
+
   /// The integer at `key`, or `defaultValue` when it is absent. A number without fraction is an integer: Python writes
   /// 32.0 for a float that holds one.
   func integer(
@@ -96,6 +109,14 @@ extension JSONValue {
     default: nil
     }
   }
+
+  var asText: String? {
+    guard case .string(let text) = self else { return nil }
+    return text
+  }
+
+  /// Whether a switch with this value changes nothing.
+  var isOff: Bool { self == .bool(false) || self == .array([]) || self == .object([:]) }
 
   /// The value in a few words, for an error.
   var summary: String {

@@ -16,10 +16,13 @@ struct BackboneSource {
   /// Keys passed over because nothing uses them.
   let ignored: [String]
 
-  /// - Parameter directory: names the checkpoint in errors about what is not in it.
+  /// - Parameters:
+  ///   - directory: names the checkpoint in errors about what is not in it.
+  ///   - hasTaskBiases: whether biases that a T5 does not have are a task's.
   /// - Throws: `ConversionError` naming the first tensor that is missing, misshapen or unknown.
   init(
-    _ checkpoint: Checkpoint, _ family: ModelFamily, config: BackboneConfig, directory: String
+    _ checkpoint: Checkpoint, _ family: ModelFamily, config: BackboneConfig, directory: String,
+    hasTaskBiases: Bool = false
   ) throws(ConversionError) {
     var rest = try Self.byName(checkpoint, family)
     let aliasNames = family.embeddingAliases(config)
@@ -53,7 +56,7 @@ struct BackboneSource {
         ignored.append(tensor.name)
       } else if family.isClassifier(name) {
         classifier[name] = tensor
-      } else if AdapterKey(name) != nil {
+      } else if AdapterKey(name) != nil || (hasTaskBiases && T5Names.isBias(name)) {
         others[name] = tensor
       } else {
         throw ConversionError(

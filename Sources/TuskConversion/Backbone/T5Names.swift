@@ -11,7 +11,8 @@ enum T5Names {
   ]
 
   static let embedding = "shared.weight"
-  static let head = "lm_head.weight"
+  static let headModule = "lm_head"
+  static let head = headModule + ".weight"
 
   static func name(of spec: TensorSpec) -> String {
     let stack = spec.stack == .decoder ? "decoder" : "encoder"
@@ -41,6 +42,12 @@ enum T5Names {
     }
   }
 
+  /// Whether `name` is a bias of a linear or norm, which a T5 has none of: a task has added it.
+  static func isBias(_ name: String) -> Bool {
+    name.hasSuffix(".bias")
+      && ["lm_head.", "Attention.", "DenseReluDense.", "layer_norm."].contains { name.contains($0) }
+  }
+
   /// Other names under which a checkpoint may store the embedding; the head is one of them where it is tied.
   static func embeddingAliases(hasTiedHead: Bool) -> [String] {
     ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"] + (hasTiedHead ? [head] : [])
@@ -57,11 +64,12 @@ enum AdapterKey: Equatable {
   init?(_ name: String) {
     let authorsShared = [
       "phm_rule", "phm_rule_left", "phm_rule_right", "W_down", "W_up", "W_down_left", "W_down_right", "W_up_left",
-      "W_up_right",
+      "W_up_right", "prefix_shared", "encoder.prefix_emb", "decoder.prefix_emb",
     ]
+    let library = [".adapters.", ".loras.", "prefix_tuning.", "prompt_tuning."]
     if name.contains(".adapter_controller.") || authorsShared.contains(name) {
       self = .authors
-    } else if name.hasPrefix("shared_parameters.") || name.contains(".adapters.") {
+    } else if name.hasPrefix("shared_parameters.") || library.contains(where: { name.contains($0) }) {
       self = .library
     } else if name.hasPrefix("heads.") {
       self = .head

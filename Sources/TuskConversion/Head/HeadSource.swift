@@ -9,6 +9,15 @@ struct HeadSource {
     let hasBias: Bool
     /// Behind the layer.
     let activation: Activation
+    /// The layer's numbers where its source does not have them.
+    var stored: Stored?
+  }
+
+  /// A layer that another file has.
+  struct Stored {
+    /// [in, out], row-major.
+    let full: [Float]
+    let bias: [Float]
   }
 
   var input: HeadInput

@@ -121,25 +121,3 @@ private final class RowComparison {
     }
   }
 }
-
-extension TensorRole {
-  var isNorm: Bool {
-    switch self {
-    case .selfAttentionNorm, .crossAttentionNorm, .feedForwardNorm, .finalNorm: true
-    default: false
-    }
-  }
-}
-
-extension SlotLayout {
-  /// The slot whose norm `spec` is.
-  func slot(ofNorm spec: TensorSpec) -> Int {
-    switch spec.role {
-    case .selfAttentionNorm: slot(spec.stack, .selfAttention, layer: spec.layer)
-    case .crossAttentionNorm: slot(spec.stack, .crossAttention, layer: spec.layer)
-    case .feedForwardNorm: slot(spec.stack, .feedForward, layer: spec.layer)
-    case .finalNorm: spec.stack == .encoder ? encoderEnd : decoderEnd
-    default: preconditionFailure("not a norm")
-    }
-  }
-}

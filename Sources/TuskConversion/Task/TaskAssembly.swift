@@ -19,6 +19,23 @@ struct AdapterSite {
   var t5Prefix: String { "\(stack == .encoder ? "encoder" : "decoder").block.\(layer).layer.\(layerOfBlock)." }
 }
 
+extension AdapterSite {
+  /// Every sub-layer of a backbone, but for those of the blocks `leftOut`, counted through encoder and decoder.
+  static func all(in config: BackboneConfig, leavingOut leftOut: Set<Int> = []) -> [AdapterSite] {
+    var sites: [AdapterSite] = []
+    for (stack, count, first) in [
+      (Stack.encoder, config.layerCount, 0), (.decoder, config.decoderLayerCount, config.layerCount),
+    ] {
+      for layer in 0..<count where !leftOut.contains(first + layer) {
+        for subLayer in SubLayer.allCases where stack == .decoder || subLayer != .crossAttention {
+          sites.append(AdapterSite(stack: stack, subLayer: subLayer, layer: layer))
+        }
+      }
+    }
+    return sites
+  }
+}
+
 /// What a linear of an adapter is made of, and where its dialect keeps the parts.
 struct LinearSource {
   enum Form {
@@ -56,6 +73,7 @@ struct AdapterRules {
   var inputRule: InputRule
   var skipRule: SkipRule
   var addsStream: Bool
+  var normsSkip = false
   var scaling: Scaling
 }
 
@@ -64,26 +82,35 @@ struct TaskAssembly {
   /// Of torch's LayerNorm, which both dialects leave at its default.
   static let normEpsilon: Float = 1e-5
 
-  private(set) var ledger: TensorLedger
-  private var builder: TaskBuilder
-  private let config: BackboneConfig
+  var ledger: TensorLedger
+  var builder: TaskBuilder
+  let config: BackboneConfig
+  /// Of the dense linears of adapters.
+  private let weights: WeightEncoding
+  /// What rounding them did.
+  private(set) var rounding = RoundingError()
   private var shared: [String: (tensor: Int, values: [Float])] = [:]
+  /// A slot has one attachment for each product, so its parts are collected first.
+  private var products: [ProductPlace: TaskProduct] = [:]
 
-  init(_ ledger: TensorLedger, config: BackboneConfig, builder: TaskBuilder) {
+  init(
+    _ ledger: TensorLedger, config: BackboneConfig, builder: TaskBuilder, weights: WeightEncoding = .float32
+  ) {
     self.ledger = ledger
     self.config = config
     self.builder = builder
+    self.weights = weights
   }
 
   /// Puts an adapter at `site`. Norms and scaling are given by what begins or makes up the names of their tensors.
   mutating func addAdapter(
     at site: AdapterSite, _ rules: AdapterRules, down: LinearSource, up: LinearSource, normBefore: String?,
-    normBeforeCopy: String? = nil, normAfter: String?, scalingName: String
+    normBeforeCopy: String? = nil, normAfter: String?, scalingName: String, gate: String? = nil
   ) throws(ConversionError) {
     var attachment = TaskAdapter(
       activation: rules.activation, inputRule: rules.inputRule, skipRule: rules.skipRule,
-      addsStream: rules.addsStream, bottleneckWidth: down.outWidth, scaling: 1, normEpsilon: Self.normEpsilon,
-      down: try addLinear(down), up: try addLinear(up))
+      addsStream: rules.addsStream, normsSkip: rules.normsSkip, bottleneckWidth: down.outWidth, scaling: 1,
+      normEpsilon: Self.normEpsilon, down: try addLinear(down, weights), up: try addLinear(up, weights))
     if let normBefore {
       (attachment.normBeforeWeight, attachment.normBeforeBias) = try addNorm(normBefore, copy: normBeforeCopy)
     }
@@ -95,7 +122,28 @@ struct TaskAssembly {
       attachment.scalingVector = builder.addTensor(
         .scalingVector, TensorShape(config.dModel), try ledger.take(scalingName, shape: [config.dModel]))
     }
-    builder.attach(.adapter(attachment), slot: config.slots.slot(site.stack, site.subLayer, layer: site.layer))
+    if let gate {
+      attachment.gateWeight = builder.addTensor(
+        .gateWeight, TensorShape(config.dModel), try ledger.take(gate + "weight", shape: [1, config.dModel]))
+      attachment.gateBias = builder.addTensor(
+        .gateBias, TensorShape(1), try ledger.take(gate + "bias", shape: [1]))
+    }
+    try attach(.adapter(attachment), slot: config.slots.slot(site.stack, site.subLayer, layer: site.layer))
+  }
+
+  /// - Throws: `.unsupported` where two parts of a task want one place.
+  mutating func attach(_ attachment: TaskAttachment, slot: Int) throws(ConversionError) {
+    let isTaken = builder.attachments(slot: slot).contains { other in
+      switch (attachment, other) {
+      case (.adapter, .adapter), (.prefix, .prefix), (.prompt, .prompt): true
+      default: false
+      }
+    }
+    guard !isTaken else {
+      throw ConversionError(
+        .unsupported, file: ledger.directory, "found two adapters of one kind for one place in the backbone")
+    }
+    builder.attach(attachment, slot: slot)
   }
 
   /// Replaces the backbone's norm weight at `slot`.
@@ -103,11 +151,21 @@ struct TaskAssembly {
     builder.setNorm(builder.addTensor(.taskNorm, TensorShape(config.dModel), values), slot: slot)
   }
 
+  /// Changes `place`; parts of a product may be given one after another.
+  mutating func change(_ place: ProductPlace, _ change: (inout TaskProduct) -> Void) {
+    change(&products[place, default: TaskProduct(target: place.target)])
+  }
+
   /// Gives the task a head.
   mutating func addHead(_ source: HeadSource) throws(ConversionError) {
     var width = config.dModel
     var linears: [Int] = []
     for layer in source.layers {
+      if let stored = layer.stored {
+        linears.append(addLinear(stored, inWidth: width, outWidth: layer.outWidth))
+        width = layer.outWidth
+        continue
+      }
       linears.append(
         try addLinear(
           LinearSource(
@@ -127,8 +185,9 @@ struct TaskAssembly {
 
   /// The section.
   /// - Throws: `.unknownTensor` when a tensor of the source was not used.
-  func finish() throws(ConversionError) -> [UInt8] {
+  mutating func finish() throws(ConversionError) -> [UInt8] {
     try ledger.requireEmpty()
+    for (place, product) in products { builder.attach(.product(product), slot: place.slot) }
     return builder.sectionBytes()
   }
 
@@ -143,7 +202,10 @@ struct TaskAssembly {
     return (indices[0], indices[1])
   }
 
-  private mutating func addLinear(_ source: LinearSource) throws(ConversionError) -> Int {
+  /// - Parameter weights: encoding of a dense matrix; factors and biases are always float32.
+  private mutating func addLinear(
+    _ source: LinearSource, _ weights: WeightEncoding = .float32
+  ) throws(ConversionError) -> Int {
     var linear = TaskLinear(inWidth: source.inWidth, outWidth: source.outWidth, phmDim: 1, factorRank: 0)
     switch source.form {
     case .kronecker(let n, let rank, let hasFactorizedRule):
@@ -164,9 +226,13 @@ struct TaskAssembly {
       if source.hasBias { linear.bias = try addBias(source, "b") }
     case .dense:
       let stored = try ledger.take(source.prefix + "weight", shape: [source.outWidth, source.inWidth])
-      linear.full = builder.addTensor(
-        .full, TensorShape(1, source.inWidth, source.outWidth),
-        stored.transposed(rows: source.outWidth, columns: source.inWidth))
+      if weights == .int8Rows {
+        (linear.codes, linear.scales) = addRows(stored, rows: source.outWidth, columns: source.inWidth)
+      } else {
+        linear.full = builder.addTensor(
+          .full, TensorShape(1, source.inWidth, source.outWidth),
+          stored.transposed(rows: source.outWidth, columns: source.inWidth))
+      }
       if source.hasBias { linear.bias = try addBias(source, "bias") }
     case .rankOne:
       linear.factorRank = 1
@@ -179,6 +245,33 @@ struct TaskAssembly {
       if source.hasBias { linear.bias = try addBias(source, "b") }
     }
     return builder.addLinear(linear)
+  }
+
+  private mutating func addLinear(_ stored: HeadSource.Stored, inWidth: Int, outWidth: Int) -> Int {
+    var linear = TaskLinear(inWidth: inWidth, outWidth: outWidth, phmDim: 1, factorRank: 0)
+    linear.full = builder.addTensor(.full, TensorShape(1, inWidth, outWidth), stored.full)
+    linear.bias = builder.addTensor(.bias, TensorShape(outWidth), stored.bias)
+    return builder.addLinear(linear)
+  }
+
+  /// Rounds finite `values` [rows, columns] to int8 rows.
+  private mutating func addRows(_ values: [Float], rows: Int, columns: Int) -> (codes: Int, scales: Int) {
+    var codes = [Int8](repeating: 0, count: values.count)
+    var scales: [Float] = []
+    values.withUnsafeBufferPointer { values in
+      codes.withUnsafeMutableBufferPointer { codes in
+        for row in 0..<rows {
+          let start = row * columns
+          let outcome = RowEncoding.encodeInt8(
+            UnsafeBufferPointer(rebasing: values[start..<start + columns]), to: codes.baseAddress! + start)!
+          scales.append(outcome.scale)
+          rounding.add(outcome)
+        }
+      }
+    }
+    return (
+      builder.addCodes(rows: rows, columns: columns, codes), builder.addTensor(.scales, TensorShape(rows), scales)
+    )
   }
 
   private mutating func addBias(_ source: LinearSource, _ name: String) throws(ConversionError) -> Int {
@@ -218,8 +311,24 @@ struct TaskAssembly {
   }
 }
 
+/// What rounding a task's matrices to int8 did to them.
+struct RoundingError {
+  private var squares = 0.0
+  private var errorSquares = 0.0
+  private(set) var rowCount = 0
+
+  mutating func add(_ outcome: RowEncoding.Outcome) {
+    squares += outcome.squares
+    errorSquares += outcome.errorSquares
+    rowCount += 1
+  }
+
+  /// Root of the mean squared error over that of the mean square.
+  var relativeError: Double { squares > 0 ? (errorSquares / squares).squareRoot() : 0 }
+}
+
 extension [Float] {
-  fileprivate func transposed(rows: Int, columns: Int) -> [Float] {
+  func transposed(rows: Int, columns: Int) -> [Float] {
     var result = [Float](repeating: 0, count: count)
     for row in 0..<rows {
       for column in 0..<columns { result[column * rows + row] = self[row * columns + column] }

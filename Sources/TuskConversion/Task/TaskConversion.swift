@@ -10,6 +10,8 @@ public struct TaskConversion {
     case adapterDirectory
     /// `save_pretrained` of a model with an adapter of that library.
     case modelWithAdapter
+    /// `save_pretrained` of the PEFT library.
+    case peftDirectory
     /// The output directory of the Compacter authors' code.
     case authors
   }
@@ -26,33 +28,36 @@ public struct TaskConversion {
   /// - Parameters:
   ///   - backbonePath: the file of `backbone`, which must not be the output.
   ///   - name: of the packed task; also chooses among several adapters of one directory. By default the adapter's own.
+  ///   - weights: encoding of the dense matrices of bottleneck adapters; everything else is float32.
   ///   - progress: called while a whole model is compared with the backbone; false stops.
   /// - Throws: `ConversionError`.
   public init(
     directory: String, backbone: PackedFile, backbonePath: String, name: String? = nil,
+    weights: WeightEncoding = .float32,
     progress: @escaping (ConversionProgress) -> Bool = { _ in true }
   ) throws(ConversionError) {
     guard let config = backbone.config else {
       throw ConversionError(.mismatch, file: backbonePath, "found a task file; a backbone or a bundle is required")
     }
-    let comparison = BackboneComparison(backbone: backbone, config: config, progress: progress)
     let base = directory.hasSuffix("/") ? directory : directory + "/"
+    let request = TaskRequest(
+      base: base, comparison: BackboneComparison(backbone: backbone, config: config, progress: progress), name: name,
+      weights: weights)
     let parts: TaskParts
     if let settings = try Settings(ifPresent: base + "adapter_config.json") {
-      dialect = .adapterDirectory
-      parts = try TaskParts(adapterDirectory: base, settings, comparison, name: name)
+      let isPEFT = settings["peft_type"] != nil
+      dialect = isPEFT ? .peftDirectory : .adapterDirectory
+      parts = try isPEFT ? TaskParts(peftDirectory: settings, request) : TaskParts(adapterDirectory: settings, request)
     } else if let settings = try Settings(ifPresent: base + "config.json") {
-      if settings["adapters"] != nil {
-        dialect = .modelWithAdapter
-        parts = try TaskParts(modelDirectory: base, settings, comparison, name: name)
-      } else {
-        dialect = .authors
-        parts = try TaskParts(authorsDirectory: base, settings, comparison, name: name)
-      }
+      let hasAdapters = settings["adapters"] != nil
+      dialect = hasAdapters ? .modelWithAdapter : .authors
+      parts =
+        try hasAdapters ? TaskParts(modelDirectory: settings, request) : TaskParts(authorsDirectory: settings, request)
     } else {
       throw ConversionError(
         .cannotOpen, file: directory,
-        "found neither adapter_config.json (a directory of the adapters library) nor config.json (a whole model)")
+        "found neither adapter_config.json (a directory of the adapters or the PEFT library) nor config.json (a whole model)"
+      )
     }
     self.name = parts.name
     section = parts.section

@@ -54,6 +54,23 @@ struct TensorLedger {
     }
   }
 
+  /// Takes what is stored under several names, all of which end with `suffix`.
+  /// - Throws: `.mismatch` when one differs from another.
+  mutating func takeCopies(endingWith suffix: String, shape: [Int]) throws(ConversionError) -> [Float] {
+    let names = tensors.keys.filter { $0 == suffix || $0.hasSuffix("." + suffix) }.sorted()
+    guard let first = names.first else { return try take(suffix, shape: shape) }
+    let view = self[first]!.view
+    let values = try take(first, shape: shape)
+    for name in names.dropFirst() {
+      guard self[name]!.view != view else {
+        tensors[name] = nil
+        continue
+      }
+      try takeCopy(name, shape: shape, of: values)
+    }
+    return values
+  }
+
   /// - Throws: `.unknownTensor` naming the first tensor that nobody took.
   func requireEmpty() throws(ConversionError) {
     guard let (tensor, _) = tensors.min(by: { $0.key < $1.key })?.value else { return }

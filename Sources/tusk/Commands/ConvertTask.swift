@@ -9,12 +9,13 @@ struct ConvertTask: ParsableCommand {
     commandName: "task",
     abstract: "Convert a trained adapter for a backbone.",
     discussion: """
-      Takes a directory saved by the adapters library (save_adapter or save_pretrained), or the output directory of \
-      the Compacter authors' code. Every tensor must find its place and every place its tensor; otherwise nothing is \
-      written and the error names it.
+      Takes a directory saved by the adapters library (save_adapter or save_pretrained) or by PEFT (save_pretrained), \
+      or the output directory of the Compacter authors' code. Every tensor must find its place and every place its \
+      tensor; otherwise nothing is written and the error names it. formats/conversion.md lists what converts.
 
         tusk convert task ./my-adapter --backbone t5.tusk --output mine.tusk
         tusk convert task ./compacter/outputs/rte --backbone t5.tusk -o rte.tusk --name rte
+        tusk convert task ./houlsby --backbone bert.tusk -o houlsby.tusk --weights int8
       """)
 
   @Argument(help: "The task's directory.", completion: .directory)
@@ -29,6 +30,13 @@ struct ConvertTask: ParsableCommand {
   @Option(help: "The task's name; without it, the adapter's own. Chooses among several adapters.")
   var name: String?
 
+  @Option(
+    help: """
+      Precision of the dense matrices of bottleneck adapters: float32 or int8, which takes a quarter of the memory. \
+      Factors, vectors and heads are always float32.
+      """)
+  var weights: WeightEncoding = .float32
+
   func run() throws {
     try requireDistinct(output: output, inputs: files(in: directory) + [backbone])
     Interruption.watch()
@@ -36,7 +44,7 @@ struct ConvertTask: ParsableCommand {
     var progress: ProgressBar?
     do throws(ConversionError) {
       let conversion = try TaskConversion(
-        directory: directory, backbone: file, backbonePath: backbone, name: name
+        directory: directory, backbone: file, backbonePath: backbone, name: name, weights: weights
       ) { step in
         if progress == nil { progress = ProgressBar(totalBytes: step.totalBytes) }
         progress?.show(doneBytes: step.doneBytes, step.tensor)

@@ -1,11 +1,12 @@
 import TuskFormat
 
 /// The settings of a bottleneck adapter of the `adapters` library.
-struct LibraryConfiguration {
+struct BottleneckConfiguration {
   let rules: AdapterRules
   let subLayers: Set<SubLayer>
   let hasNormBefore: Bool
   let hasNormAfter: Bool
+  let hasGate: Bool
   /// Blocks without adapters, counted through encoder and decoder.
   let leftOut: Set<Int>
   /// nil for dense linears.
@@ -31,7 +32,7 @@ struct LibraryConfiguration {
     "mh_adapter", "output_adapter", "cross_adapter", "original_ln_before", "original_ln_after", "residual_before_ln",
     "adapter_residual_before_ln", "ln_before", "ln_after", "non_linearity", "reduction_factor", "leave_out", "scaling",
     "phm_layer", "phm_dim", "phm_rank", "factorized_phm_W", "shared_W_phm", "shared_phm_rule", "factorized_phm_rule",
-    "phm_bias", "is_parallel", "use_gating", "inv_adapter", "invertible_adapter", "architecture",
+    "phm_bias", "is_parallel", "use_gating", "architecture",
   ]
 
   /// - Parameter isUnversioned: the file names no version: the library then takes "gelu" for gelu_new.
@@ -40,6 +41,7 @@ struct LibraryConfiguration {
     self.settings = settings
     hasNormBefore = try settings.bool("ln_before", default: false)
     hasNormAfter = try settings.bool("ln_after", default: false)
+    hasGate = try settings.bool("use_gating", default: false)
     var subLayers: Set<SubLayer> = []
     for (key, subLayer) in [("mh_adapter", SubLayer.selfAttention), ("output_adapter", .feedForward)] {
       guard let isThere = try settings.optionalBool(key) else { throw settings.error(key, required: "true or false") }
@@ -53,41 +55,21 @@ struct LibraryConfiguration {
   }
 
   private static func requireSupported(_ settings: Settings) throws(ConversionError) {
-    if let architecture = try settings.optionalText("architecture") {
-      throw ConversionError(
-        .unsupported, file: settings.file, subject: "architecture",
-        "found an adapter of kind '\(architecture.printable)'; bottleneck adapters are supported")
-    }
-    let refused = [
-      ("is_parallel", "adapters beside a sub-layer are not supported, only behind it"),
-      ("use_gating", "gates are not supported: they average over all positions of a text"),
-      ("inv_adapter", "invertible adapters, which act on the embeddings, are not supported"),
-      ("invertible_adapter", "invertible adapters, which act on the embeddings, are not supported"),
-    ]
-    for (key, reason) in refused where settings[key] != nil && settings[key] != .bool(false) {
-      throw ConversionError(.unsupported, file: settings.file, subject: key, reason)
-    }
-    for key in settings.values.keys.sorted() where !keys.contains(key) && !trainingKeys.contains(key) {
-      throw ConversionError(
-        .unsupported, file: settings.file, subject: key,
-        "found \(settings[key]!.summary) for a setting Tusk does not know, so what it changes is not known either")
-    }
+    let reason = "invertible adapters, which act on the embeddings, are not supported"
+    try settings.requireKnown(
+      keys.union(trainingKeys), refused: ["inv_adapter": reason, "invertible_adapter": reason])
   }
 
   /// T5 hands the adapter no norm, so "before the norm" means the sum itself. BERT and its family hand it the norm of
-  /// the sub-layer, which stands behind the sum.
+  /// the sub-layer, which stands behind the sum. An adapter beside its sub-layer reads the stream, and only the sub-layer's
+  /// output is added to what it gives.
   private static func rules(
     _ settings: Settings, _ family: ModelFamily, isUnversioned: Bool, hasNormAfter: Bool
   ) throws(ConversionError) -> AdapterRules {
-    let takesSum = try settings.bool("original_ln_before", default: false)
-    let addsStream = try settings.bool("original_ln_after", default: true)
-    if family.isEncoderOnly && !addsStream {
-      throw ConversionError(
-        .unsupported, file: settings.file, subject: "original_ln_after",
-        "found false, which leaves out the norm behind the sub-layer; on a \(family.title) true is required")
-    }
+    let isParallel = try settings.bool("is_parallel", default: false)
+    let takesSum = try settings.bool("original_ln_before", default: false) && !isParallel
     var skipRule = SkipRule.subLayer
-    if settings["residual_before_ln"] == .string("post_add") {
+    if settings["residual_before_ln"] == .string("post_add"), !isParallel {
       guard family.isEncoderOnly && takesSum else {
         throw ConversionError(
           .unsupported, file: settings.file, subject: "residual_before_ln",
@@ -95,18 +77,16 @@ struct LibraryConfiguration {
             + (family.isEncoderOnly ? "with original_ln_before false" : "on T5"))
       }
       skipRule = .subLayerPlusStream
-    } else if try !settings.bool("residual_before_ln", default: true), takesSum {
+    } else if !isParallel, try !settings.bool("residual_before_ln", default: true), takesSum {
       skipRule = .input
     }
-    if hasNormAfter, try settings.bool("adapter_residual_before_ln", default: false) {
-      throw ConversionError(
-        .unsupported, file: settings.file, subject: "adapter_residual_before_ln",
-        "found true together with ln_after; a norm over the skip connection is not supported")
-    }
+    let sumRule = family.isEncoderOnly ? InputRule.normOfSubLayerPlusStream : .subLayerPlusStream
+    let normsSkip = try settings.bool("adapter_residual_before_ln", default: false)
     return AdapterRules(
       activation: try activation(settings, isUnversioned: isUnversioned),
-      inputRule: takesSum ? (family.isEncoderOnly ? .normOfSubLayerPlusStream : .subLayerPlusStream) : .subLayer,
-      skipRule: skipRule, addsStream: addsStream, scaling: try scaling(settings))
+      inputRule: isParallel ? .stream : takesSum ? sumRule : .subLayer, skipRule: skipRule,
+      addsStream: try settings.bool("original_ln_after", default: true),
+      normsSkip: normsSkip && hasNormAfter && !isParallel, scaling: try scaling(settings))
   }
 
   private static func activation(_ settings: Settings, isUnversioned: Bool) throws(ConversionError) -> Activation {
@@ -165,25 +145,5 @@ struct LibraryConfiguration {
         "found \(phmDim), which does not divide both the model's width \(dModel) and the bottleneck's \(Int(width))")
     }
     return Int(width)
-  }
-}
-
-/// Configurations that the library knows by name, for files that name one instead of spelling it out.
-enum LibraryPresets {
-  static func settings(_ name: String, file: String) throws(ConversionError) -> Settings {
-    let isDouble = name == "compacter" || name == "houlsby" || name == "double_seq_bn"
-    let isCompacter = name == "compacter" || name == "compacter++"
-    guard isDouble || isCompacter || name == "pfeiffer" || name == "seq_bn" else {
-      throw ConversionError(
-        .unsupported, file: file, subject: "config",
-        "found '\(name.printable)'; compacter, compacter++, seq_bn (pfeiffer) or double_seq_bn (houlsby) is required")
-    }
-    let activation = isCompacter ? "gelu" : (isDouble ? "swish" : "relu")
-    return Settings(
-      [
-        "mh_adapter": .bool(isDouble), "output_adapter": .bool(true), "original_ln_before": .bool(!isDouble),
-        "non_linearity": .string(activation), "reduction_factor": .integer(isCompacter ? 32 : 16),
-        "phm_layer": .bool(isCompacter),
-      ], file: file)
   }
 }

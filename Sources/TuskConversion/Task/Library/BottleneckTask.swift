@@ -1,17 +1,14 @@
 import TuskFormat
 
-/// A task in the names of the `adapters` library.
-struct LibraryTask {
-  let configuration: LibraryConfiguration
+/// Bottleneck adapters of the `adapters` library.
+struct BottleneckTask {
+  let configuration: BottleneckConfiguration
   /// Whose names the tensors have.
   let family: ModelFamily
   /// What the tensors' names call the adapter.
   let name: String
 
   private var sharedPrefix: String { "shared_parameters.\(name)." }
-
-  /// Whether `tensor` (a name without prefix) is this adapter's.
-  func owns(_ tensor: String) -> Bool { tensor.hasPrefix(sharedPrefix) || tensor.contains(".adapters.\(name).") }
 
   /// - Throws: `.lostRule` when the adapters share a rule that was not saved with them.
   func requireRule(in names: some Sequence<String>, file: String) throws(ConversionError) {
@@ -31,17 +28,18 @@ struct LibraryTask {
 
   /// Puts every adapter the configuration asks for into `assembly`.
   func assemble(_ assembly: inout TaskAssembly, config: BackboneConfig) throws(ConversionError) {
-    for (stack, count, firstLayer) in [
-      (Stack.encoder, config.layerCount, 0), (.decoder, config.decoderLayerCount, config.layerCount),
-    ] {
-      for layer in 0..<count where !configuration.leftOut.contains(firstLayer + layer) {
-        let width = try configuration.bottleneckWidth(dModel: config.dModel, layer: firstLayer + layer)
-        for subLayer in SubLayer.allCases
-        where configuration.subLayers.contains(subLayer) && !(stack == .encoder && subLayer == .crossAttention) {
-          let site = AdapterSite(stack: stack, subLayer: subLayer, layer: layer)
-          try addAdapter(at: site, dModel: config.dModel, width: width, to: &assembly)
-        }
-      }
+    let sites = AdapterSite.all(in: config, leavingOut: configuration.leftOut)
+      .filter { configuration.subLayers.contains($0.subLayer) }
+    if configuration.hasGate, sites.contains(where: { $0.stack == .decoder }) {
+      throw ConversionError(
+        .unsupported, file: assembly.ledger.directory, subject: "use_gating",
+        "gated adapters are not supported in a decoder: the gate averages over all positions of a text, of which it knows "
+          + "only the first")
+    }
+    for site in sites {
+      let layer = (site.stack == .encoder ? 0 : config.layerCount) + site.layer
+      let width = try configuration.bottleneckWidth(dModel: config.dModel, layer: layer)
+      try addAdapter(at: site, dModel: config.dModel, width: width, to: &assembly)
     }
   }
 
@@ -57,7 +55,8 @@ struct LibraryTask {
       up: linear(width, dModel, prefix + "adapter_up.", direction: "W_up"),
       normBefore: configuration.hasNormBefore ? prefix + "adapter_norm_before." : nil,
       normBeforeCopy: prefix + "adapter_down.0.",
-      normAfter: configuration.hasNormAfter ? prefix + "adapter_norm_after." : nil, scalingName: prefix + "scaling")
+      normAfter: configuration.hasNormAfter ? prefix + "adapter_norm_after." : nil, scalingName: prefix + "scaling",
+      gate: configuration.hasGate ? prefix + "gate." : nil)
   }
 
   private func linear(_ inWidth: Int, _ outWidth: Int, _ prefix: String, direction: String) -> LinearSource {
