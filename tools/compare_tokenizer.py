@@ -1,9 +1,16 @@
 #!/usr/bin/env python3
-"""Compare the ids and texts of `tusk tokenize` with those of the sentencepiece library.
+"""Compare the ids and texts of `tusk tokenize` with those of the library that the vocabulary comes from.
 
-Takes every text of the files given: each line of a .txt file, and every string anywhere in the objects of a .jsonl file. Texts
-with a special token of T5 written out (`</s>`, `<pad>`, `<unk>`, `<extra_id_N>`) are left out, since Hugging Face and Tusk treat those
-as tokens and sentencepiece does not; `formats/tokenizer.md` says more. Ids and decoded texts are compared. Prints one line per file and ends with 1 if anything differs. Needs sentencepiece 0.2.3: `python3 -m venv .venv && .venv/bin/pip install sentencepiece==0.2.3`.
+The reference is a `spiece.model`, read by sentencepiece, or the folder of a Hugging Face checkpoint, read by transformers and
+tokenizers: WordPiece, byte-level BPE, XLM-RoBERTa. Takes every text of the files given: each line of a .txt file, and every
+string anywhere in the objects of a .jsonl file; `--torture` adds the difficult texts that the tokenizers' fixtures are made
+of. With sentencepiece, texts with a special token of T5 written out (`</s>`, `<pad>`, `<unk>`, `<extra_id_N>`) are left out:
+Hugging Face and Tusk treat those as tokens and sentencepiece does not; `formats/tokenizer.md` says more. Prints one line per
+file and ends with 1 if anything differs. Needs sentencepiece 0.2.3, or transformers 4.57.6 and tokenizers 0.22.2:
+`python3 -m venv .venv && .venv/bin/pip install sentencepiece==0.2.3 transformers==4.57.6 tokenizers==0.22.2`.
+
+examples: tools/compare_tokenizer.py t5.tusk t5/spiece.model glue/*/validation.jsonl
+          tools/compare_tokenizer.py bert.tusk bert-base-uncased --torture glue/*/validation.jsonl
 """
 
 from __future__ import annotations
@@ -13,23 +20,56 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SPECIAL = re.compile(r"</s>|<pad>|<unk>|<extra_id_\d+>")
 
+Reference = Callable[[str], tuple[list[int], str]]
+"""Ids of a text as `tusk tokenize` prints them, and what they decode to."""
+
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: tools/compare_tokenizer.py t5.tusk t5/spiece.model glue/*/validation.jsonl")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("backbone", type=Path, help="a backbone file made from a checkpoint with this vocabulary")
-    parser.add_argument("model", type=Path, help="that checkpoint's spiece.model")
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help=".jsonl or .txt files with texts")
+    parser.add_argument("reference", type=Path, help="that checkpoint's spiece.model, or its folder")
+    parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help=".jsonl or .txt files with texts")
+    parser.add_argument("--torture", action="store_true", help="also the texts of the tokenizers' fixtures")
     parser.add_argument("--tusk", type=Path, default=HERE.parent / ".build" / "release" / "tusk")
     parser.add_argument("--show", type=int, default=3, help="differences printed for each file (default: 3)")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
+
+
+def sentencepiece_reference(model: Path) -> Reference:
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+
+    def encode(text: str) -> tuple[list[int], str]:
+        ids = processor.encode(text)
+        return [*ids, processor.eos_id()], processor.decode(ids)
+
+    return encode
+
+
+def hugging_face_reference(folder: Path) -> Reference:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
+
+    def encode(text: str) -> tuple[list[int], str]:
+        ids = tokenizer(text, truncation=False)["input_ids"]
+        return ids, tokenizer.decode(ids, skip_special_tokens=True)
+
+    return encode
+
+
+def torture_texts() -> list[str]:
+    from make_subword_golden import SPECIAL as SPECIAL_TEXTS
+    from make_subword_golden import TEXTS, TORTURE
+
+    return [*TEXTS, *TORTURE, *SPECIAL_TEXTS]
 
 
 def strings(value: object) -> Iterator[str]:
@@ -43,13 +83,13 @@ def strings(value: object) -> Iterator[str]:
             yield from strings(member)
 
 
-def texts_of(path: Path) -> list[str]:
+def texts_of(path: Path, leaves_out: re.Pattern[str] | None) -> list[str]:
     lines = path.read_text(encoding="utf-8").split("\n")
     if path.suffix == ".jsonl":
         found = [text for line in lines if line for text in strings(json.loads(line))]
     else:
         found = lines
-    return [text for text in found if not SPECIAL.search(text)]
+    return [text for text in found if leaves_out is None or not leaves_out.search(text)]
 
 
 def tokenize(tusk: Path, backbone: Path, texts: list[str]) -> list[dict[str, object]]:
@@ -70,28 +110,24 @@ def tokenize(tusk: Path, backbone: Path, texts: list[str]) -> list[dict[str, obj
 
 def main() -> int:
     arguments = parse_arguments()
+    is_folder = arguments.reference.is_dir()
     try:
-        import sentencepiece
-    except ModuleNotFoundError:
-        sys.exit("this needs the sentencepiece library: pip install sentencepiece==0.2.3")
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(arguments.model))
+        reference = (hugging_face_reference if is_folder else sentencepiece_reference)(arguments.reference)
+        sources = [("torture", torture_texts())] if arguments.torture else []
+    except ModuleNotFoundError as error:
+        sys.exit(f"this needs the library {error.name}; see --help")
+    sources += [(str(path), texts_of(path, None if is_folder else SPECIAL)) for path in arguments.files]
     different = 0
-    for path in arguments.files:
-        texts = texts_of(path)
-        answers = tokenize(arguments.tusk, arguments.backbone, texts)
-        wrong = 0
-        for text, answer in zip(texts, answers):
-            ids = list(answer["ids"])
-            if ids and ids[-1] == processor.eos_id():
-                ids.pop()
-            expected = processor.encode(text)
-            decoded = processor.decode(expected)
-            if ids != expected or answer["text"] != decoded:
-                wrong += 1
-                if wrong <= arguments.show:
-                    print(f"  {text!r}: {expected} expected, {ids} found", file=sys.stderr)
-        print(f"{path}: {len(texts)} texts, {wrong} different")
-        different += wrong
+    for name, texts in sources:
+        wrong = {"ids": 0, "text": 0}
+        for text, answer in zip(texts, tokenize(arguments.tusk, arguments.backbone, texts), strict=True):
+            for kind, expected in zip(wrong, reference(text)):
+                if answer[kind] != expected:
+                    wrong[kind] += 1
+                    if wrong[kind] <= arguments.show:
+                        print(f"  {text!r}: {expected!r} expected, {answer[kind]!r} found", file=sys.stderr)
+        print(f"{name}: {len(texts)} texts, {wrong['ids']} different in ids, {wrong['text']} in decoded text", flush=True)
+        different += sum(wrong.values())
     print(f"{different} different")
     return 1 if different else 0
 

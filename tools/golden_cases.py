@@ -14,7 +14,7 @@ from checkpoint import read_checkpoint
 
 ARRAYS = ("input_ids", "attention_mask", "decoder_input_ids", "encoder_out", "logits")
 ENCODER_ARRAYS = ("input_ids", "attention_mask", "token_type_ids", "logits")
-ENCODER_FAMILIES = ("bert", "roberta", "xlm-roberta", "distilbert")
+ENCODER_FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra")
 ANSWERS = ("single_greedy", "single_beam4_top4", "single_beam4_top4_scores", "max_length")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tusk_backbone import DECODER, ROLES, STACK_NAMES, Slot
 from tusk_container import Config
 
-PREFIXES = ("", "transformer.", "bert.", "roberta.", "distilbert.")
+PREFIXES = ("", "transformer.", "bert.", "roberta.", "distilbert.", "electra.")
 BERT_OUTSIDE = {
     "embedding": "embeddings.word_embeddings.weight", "positionEmbedding": "embeddings.position_embeddings.weight",
     "tokenTypeEmbedding": "embeddings.token_type_embeddings.weight", "embeddingNorm": "embeddings.LayerNorm.weight",

@@ -30,6 +30,10 @@ BACKBONES: dict[str, tuple[str, dict[str, Any]]] = {
     "distilbert": ("DistilBertForSequenceClassification", dict(
         vocab_size=80, dim=32, n_heads=2, hidden_dim=48, n_layers=2, max_position_embeddings=26, num_labels=4)),
     "xlmr_regression": ("XLMRobertaForSequenceClassification", dict(ROBERTA, num_labels=1)),
+    "camembert": ("CamembertForSequenceClassification", dict(
+        ROBERTA, num_labels=2, pad_token_id=1, bos_token_id=5, eos_token_id=6)),
+    "electra": ("ElectraForSequenceClassification", dict(
+        BERT, embedding_size=32, num_hidden_layers=2, num_labels=3)),
     "bert_multilabel": ("BertForSequenceClassification", dict(
         BERT, num_hidden_layers=1, problem_type="multi_label_classification",
         id2label={0: "calm", 1: "très joyeux", 2: "angry"})),

@@ -177,7 +177,7 @@ def main() -> None:
         folder.mkdir(parents=True)
         tokenizer = make(lines, folder)
         if isinstance(tokenizer.model, models.WordPiece):
-            tokenizer.decoder = decoders.WordPiece(cleanup=False)
+            tokenizer.decoder = decoders.WordPiece(cleanup=True)
         recordings = recorded(tokenizer)
         if make is xlmr:
             model = folder / "sentencepiece.bpe.model"

@@ -76,15 +76,25 @@ extension [UInt8] {
     return dropped
   }
 
-  /// Appends a piece behind a space, or without its `##` and without a space.
+  /// Appends a piece behind a space, or without its `##` and without a space. What begins with a mark that ends a
+  /// sentence, or with a comma, gets no space either.
   fileprivate mutating func appendWordPiece(_ source: RawSpan, _ range: Range<Int>) {
     let mark = UInt8(ascii: "#")
     let continues =
       range.count > 2 && source.unsafeLoad(fromByteOffset: range.lowerBound, as: UInt8.self) == mark
       && source.unsafeLoad(fromByteOffset: range.lowerBound + 1, as: UInt8.self) == mark
     if continues { return append(source, range.lowerBound + 2..<range.upperBound) }
-    if !isEmpty { append(0x20) }
+    if !isEmpty && !Self.standsClose(source, range) { append(0x20) }
     append(source, range)
+  }
+
+  /// - Source: Hugging Face tokenizers 0.22, `cleanup` of the WordPiece decoder, as far as a piece can be concerned.
+  private static func standsClose(_ source: RawSpan, _ range: Range<Int>) -> Bool {
+    guard !range.isEmpty else { return false }
+    switch source.unsafeLoad(fromByteOffset: range.lowerBound, as: UInt8.self) {
+    case UInt8(ascii: "."), UInt8(ascii: ","), UInt8(ascii: "?"), UInt8(ascii: "!"): return true
+    default: return false
+    }
   }
 
   /// Appends the bytes that the letters of a piece stand for.

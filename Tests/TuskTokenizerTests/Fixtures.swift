@@ -37,12 +37,15 @@ enum Fixtures {
   }
 
   /// The section of a checkpoint directory with these files.
-  static func section(_ files: [String: [UInt8]], vocabularySize: Int = 1 << 20) throws -> [UInt8]? {
+  static func section(
+    _ files: [String: [UInt8]], vocabularySize: Int = 1 << 20, fairseqIds: TokenizerBuilder.FairseqIds = .xlmRoberta
+  ) throws -> [UInt8]? {
     let directory = FileManager.default.temporaryDirectory.appending(path: "tusk-tokenizer-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: directory) }
     for (name, bytes) in files { try Data(bytes).write(to: directory.appending(path: name)) }
-    return try TokenizerBuilder.section(checkpointDirectory: directory.path, vocabularySize: vocabularySize)
+    return try TokenizerBuilder.section(
+      checkpointDirectory: directory.path, vocabularySize: vocabularySize, fairseqIds: fairseqIds)
   }
 
   /// The section of a recorded vocabulary with a few sentinels.

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import TuskConversion
 import TuskFormat
 
 @testable import TuskTokenizer
@@ -43,6 +44,24 @@ struct SubwordTests {
       if line.pair == nil, line.maximum == nil {
         #expect(try tokenizer.encode([UInt8](line.text.utf8), appendingEndOfSequence: true) == line.ids, "\(shown)")
       }
+    }
+  }
+
+  /// CamemBERT numbers the same pieces otherwise: `<s>NOTUSED`, `<pad>`, `</s>NOTUSED`, `<unk>`, `<unk>NOTUSED`, then all
+  /// that SentencePiece has behind its own `<unk>`, then `<mask>`.
+  @Test func camembertNumbersThePiecesOfXLMRobertaItsOwnWay() throws {
+    let model = [UInt8](try Data(contentsOf: Fixtures.folder.appending(path: "xlmr/sentencepiece.bpe.model")))
+    let section = try #require(
+      try Fixtures.section(["sentencepiece.bpe.model": model], fairseqIds: .camembert))
+    let tokenizer = try Fixtures.tokenizer(section)
+    #expect((tokenizer.padId, tokenizer.unknownId, tokenizer.eosId) == (1, 3, 6))
+    let own: [Int32: Int32] = [0: 5, 1: 1, 2: 6, 3: 3]
+    let data = try Data(contentsOf: Fixtures.folder.appending(path: "xlmr.jsonl"))
+    for line in data.split(separator: UInt8(ascii: "\n")) {
+      let line = try JSONDecoder().decode(Line.self, from: line)
+      let (ids, _) = try tokenizer.encodePair(
+        [UInt8](line.text.utf8), line.pair.map { [UInt8]($0.utf8) }, maximumTokens: line.maximum)
+      #expect(ids == line.ids.map { own[$0] ?? $0 + 3 }, "\(line.text)")
     }
   }
 

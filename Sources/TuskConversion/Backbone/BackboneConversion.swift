@@ -52,7 +52,7 @@ public struct BackboneConversion {
       : T5Configuration.read(settings, weights: weights)
     self.directory = base
     source = try BackboneSource(checkpoint, family, config: config, directory: base)
-    head = try CheckpointHead.section(source, settings, sentences?.head)
+    head = try CheckpointHead.section(source, settings, sentences)
     notes = Self.notes(source)
   }
 
@@ -105,7 +105,8 @@ public struct BackboneConversion {
     let tokenizer: [UInt8]?
     do throws(TokenizerBuilderError) {
       tokenizer = try TokenizerBuilder.section(
-        checkpointDirectory: directory, vocabularySize: config.vocabularySize)
+        checkpointDirectory: directory, vocabularySize: config.vocabularySize,
+        fairseqIds: source.family == .camembert ? .camembert : .xlmRoberta)
     } catch {
       throw ConversionError(.malformed, file: directory, "\(error)")
     }

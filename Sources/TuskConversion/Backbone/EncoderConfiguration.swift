@@ -17,7 +17,7 @@ enum EncoderConfiguration {
     }
     let vocabularySize = try settings.integer("vocab_size", in: 1...16_777_216)
     let ids = 0...(vocabularySize - 1)
-    let isRoberta = family == .roberta || family == .xlmRoberta
+    let isRoberta = family.isRoberta
     let padId = try settings.integer("pad_token_id", in: ids, default: min(isRoberta ? 1 : 0, vocabularySize - 1))
     let maxPositions = try settings.integer("max_position_embeddings", in: 1...1_048_576, default: 512)
     // Positions of RoBERTa count from behind the padding's.
@@ -60,6 +60,13 @@ enum EncoderConfiguration {
     for key in ["is_decoder", "add_cross_attention"] where try settings.bool(key, default: false) {
       throw ConversionError(
         .unsupported, file: settings.file, subject: key, "found true; a \(family.title) is run as an encoder only")
+    }
+    if family == .electra, let width = try settings.optionalInteger("embedding_size"),
+      try settings.optionalInteger("hidden_size") != width
+    {
+      throw ConversionError(
+        .unsupported, file: settings.file, subject: "embedding_size",
+        "found \(width), another width than hidden_size; an ELECTRA whose embeddings are projected is not supported")
     }
     let positions = try settings.optionalText("position_embedding_type") ?? "absolute"
     guard positions == "absolute" else {

@@ -10,9 +10,12 @@ struct EncoderNames {
   init(_ family: ModelFamily) { isDistilBert = family == .distilBert }
 
   /// Buffers that early versions of transformers stored, and heads for jobs other than classification: language
-  /// modelling, next sentence, question answering.
+  /// modelling, next sentence, question answering, telling replaced tokens.
   func ignores(_ name: String) -> Bool {
-    let heads = ["cls.", "lm_head.", "vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "qa_outputs."]
+    let heads = [
+      "cls.", "lm_head.", "vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "qa_outputs.",
+      "generator_predictions.", "generator_lm_head.", "discriminator_predictions.",
+    ]
     return name == "embeddings.position_ids" || name == "embeddings.token_type_ids"
       || heads.contains { name.hasPrefix($0) }
   }

@@ -6,7 +6,9 @@ enum ModelFamily: String, CaseIterable {
   case bert
   case roberta
   case xlmRoberta = "xlm-roberta"
+  case camembert
   case distilBert = "distilbert"
+  case electra
 
   /// The family that a `config.json` names.
   init(_ settings: Settings) throws(ConversionError) {
@@ -22,6 +24,9 @@ enum ModelFamily: String, CaseIterable {
 
   var isEncoderOnly: Bool { self != .t5 }
 
+  /// Whether it is a RoBERTa but for its vocabulary.
+  var isRoberta: Bool { self == .roberta || self == .xlmRoberta || self == .camembert }
+
   /// What people call a model of the family.
   var title: String {
     switch self {
@@ -29,7 +34,9 @@ enum ModelFamily: String, CaseIterable {
     case .bert: "BERT"
     case .roberta: "RoBERTa"
     case .xlmRoberta: "XLM-RoBERTa"
+    case .camembert: "CamemBERT"
     case .distilBert: "DistilBERT"
+    case .electra: "ELECTRA"
     }
   }
 
@@ -38,8 +45,9 @@ enum ModelFamily: String, CaseIterable {
     switch self {
     case .t5: T5Names.prefixes
     case .bert: ["bert.", "module."]
-    case .roberta, .xlmRoberta: ["roberta.", "module."]
+    case .roberta, .xlmRoberta, .camembert: ["roberta.", "module."]
     case .distilBert: ["distilbert.", "module."]
+    case .electra: ["electra.", "module."]
     }
   }
 

@@ -6,7 +6,7 @@ enum CheckpointHead {
   /// - Parameter sentences: what a directory of sentence-transformers makes of the output.
   /// - Throws: `ConversionError` for a head of another kind, and tensors that are missing, misshapen or too many.
   static func section(
-    _ source: BackboneSource, _ settings: Settings, _ sentences: HeadSource?
+    _ source: BackboneSource, _ settings: Settings, _ sentences: SentenceTransformer?
   ) throws(ConversionError) -> [UInt8]? {
     let file = source.checkpoint.firstFile
     let head: HeadSource
@@ -16,7 +16,7 @@ enum CheckpointHead {
           .unsupported, file: settings.file, subject: "model_type",
           "found a sentence-transformers directory of a \(source.family.title); encoders are supported")
       }
-      head = sentences
+      head = sentences.head
     } else if !source.classifier.isEmpty {
       try requireSequenceClassification(settings)
       let labels = try HeadLabels.read(settings)
@@ -31,8 +31,14 @@ enum CheckpointHead {
     } else {
       return nil
     }
+    var ledger = TensorLedger(source.checkpoint, source.classifier, directory: file)
+    if let dense = sentences?.dense {
+      var tensors: [String: CheckpointTensor] = [:]
+      for name in dense.tensorNames { tensors[name] = dense.tensor(name) }
+      try ledger.add(tensors, of: dense)
+    }
     var assembly = TaskAssembly(
-      TensorLedger(source.checkpoint, source.classifier, directory: file), config: source.config,
+      ledger, config: source.config,
       builder: TaskBuilder(
         config: source.config, name: Array("head".utf8), vocabularySize: source.config.vocabularySize,
         origin: .adapters))

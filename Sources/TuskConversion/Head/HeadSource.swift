@@ -37,10 +37,12 @@ struct HeadSource {
     }
     var head = HeadSource(input: .firstToken, output: output, labels: labels)
     switch family {
-    case .roberta, .xlmRoberta:
+    case .roberta, .xlmRoberta, .camembert:
       head.layers = [layer("classifier.dense.", dModel, .tanh), layer("classifier.out_proj.", labels.count)]
     case .distilBert:
       head.layers = [layer("pre_classifier.", dModel, .relu), layer("classifier.", labels.count)]
+    case .electra:
+      head.layers = [layer("classifier.dense.", dModel, .gelu), layer("classifier.out_proj.", labels.count)]
     case .bert, .t5:
       head.input = .pooler
       head.layers = [layer("classifier.", labels.count)]

@@ -59,12 +59,12 @@ struct CheckpointTokenizerSettings {
   /// For a model that has none and does not say so.
   mutating func dropSentinels() { sentinelCount = 0 }
 
-  /// XLM-RoBERTa's own tokens, where no file lists them.
-  mutating func useFairseqTokens(maskId: Int) {
+  /// The tokens of XLM-RoBERTa and its kin, where no file lists them.
+  mutating func useFairseqTokens(beginId: Int, maskId: Int) {
     dropSentinels()
     guard addedTokens.isEmpty else { return }
     addedTokens = [
-      AddedToken(id: 0, content: "<s>", takesWhitespaceBefore: false, takesWhitespaceAfter: false),
+      AddedToken(id: beginId, content: "<s>", takesWhitespaceBefore: false, takesWhitespaceAfter: false),
       AddedToken(id: maskId, content: "<mask>", takesWhitespaceBefore: true, takesWhitespaceAfter: false),
     ]
   }

@@ -4,6 +4,12 @@ import TuskTokenizer
 
 /// Makes the tokenizer section of a backbone from the files of a Hugging Face checkpoint.
 public struct TokenizerBuilder {
+  /// How the pieces of a `sentencepiece.bpe.model` are numbered: fairseq put tokens of its own in front.
+  public enum FairseqIds: Sendable {
+    case xlmRoberta
+    case camembert
+  }
+
   private static let vocabularyBytesLimit = 1 << 28
 
   /// The section for the checkpoint in `path`, from the first of these that is there: `spiece.model`,
@@ -12,7 +18,7 @@ public struct TokenizerBuilder {
   /// - Throws: `TokenizerBuilderError` where a file cannot be read, or describes a tokenizer whose ids Tusk would not
   ///   reproduce.
   public static func section(
-    checkpointDirectory path: String, vocabularySize: Int
+    checkpointDirectory path: String, vocabularySize: Int, fairseqIds: FairseqIds = .xlmRoberta
   ) throws(TokenizerBuilderError) -> [UInt8]? {
     let model = try read("spiece.model", in: path)
     let json = try read("tokenizer.json", in: path)
@@ -26,8 +32,9 @@ public struct TokenizerBuilder {
       specialTokensMap: try read("special_tokens_map.json", in: path), listed: listed)
     if let fairseqModel {
       let subject = "sentencepiece.bpe.model"
-      let vocabulary = try SentencePieceModel.vocabulary(fairseqModel).withFairseqIds(subject: subject)
-      settings.useFairseqTokens(maskId: vocabulary.pieces.count - 1)
+      let vocabulary = try SentencePieceModel.vocabulary(fairseqModel).withFairseqIds(
+        fairseqIds, subject: subject)
+      settings.useFairseqTokens(beginId: vocabulary.beginId ?? 0, maskId: vocabulary.pieces.count - 1)
       return try section(vocabulary, settings, vocabularySize: vocabularySize, subject)
     }
     if let model {

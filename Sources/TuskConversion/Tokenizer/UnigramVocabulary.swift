@@ -32,9 +32,12 @@ struct UnigramVocabulary {
   var prefixesOnlyAtStart = false
   var unknownText = [UInt8](" \u{2047} ".utf8)
 
-  /// The vocabulary with XLM-RoBERTa's ids: its own four tokens in front of the normal pieces, `<mask>` behind them.
+  /// The vocabulary with XLM-RoBERTa's ids: its own four tokens in front of the normal pieces, `<mask>` behind them; or
+  /// with CamemBERT's, whose five tokens leave SentencePiece's `<s>` and `</s>` where they are.
   /// - Throws: `TokenizerBuilderError` where the first pieces are not those whose places these tokens take.
-  func withFairseqIds(subject: String) throws(TokenizerBuilderError) -> UnigramVocabulary {
+  func withFairseqIds(
+    _ ids: TokenizerBuilder.FairseqIds, subject: String
+  ) throws(TokenizerBuilderError) -> UnigramVocabulary {
     let replaced = pieces.prefix(3).map { String(decoding: $0.text, as: UTF8.self) }
     guard replaced == ["<unk>", "<s>", "</s>"] else {
       throw TokenizerBuilderError(subject, "the first pieces \(replaced) found, <unk>, <s>, </s> required")
@@ -43,12 +46,17 @@ struct UnigramVocabulary {
       Piece(text: [UInt8](text.utf8), score: 0, type: type)
     }
     var vocabulary = self
-    vocabulary.pieces = [
-      piece("<s>", .control), piece("<pad>", .control), piece("</s>", .control), piece("<unk>", .unknown),
-    ]
+    let isCamembert = ids == .camembert
+    vocabulary.pieces =
+      isCamembert
+      ? [
+        piece("<s>NOTUSED", .control), piece("<pad>", .control), piece("</s>NOTUSED", .control),
+        piece("<unk>", .unknown), piece("<unk>NOTUSED", .control), piece("<s>", .control), piece("</s>", .control),
+      ]
+      : [piece("<s>", .control), piece("<pad>", .control), piece("</s>", .control), piece("<unk>", .unknown)]
     vocabulary.pieces += pieces.dropFirst(3) + [piece("<mask>", .control)]
     vocabulary.unknownId = 3
-    vocabulary.beginId = 0
+    vocabulary.beginId = isCamembert ? 5 : 0
     return vocabulary
   }
 

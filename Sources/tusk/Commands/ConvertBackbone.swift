@@ -9,8 +9,8 @@ struct ConvertBackbone: ParsableCommand {
     commandName: "backbone",
     abstract: "Convert a Hugging Face directory.",
     discussion: """
-      Takes T5, BERT, RoBERTa, XLM-RoBERTa and DistilBERT, and encoders of sentence-transformers. Reads config.json, \
-      the weights (safetensors, sharded or not, or pytorch_model.bin) and the tokenizer, and writes one file. Prints \
+      Takes T5, BERT, RoBERTa, XLM-RoBERTa, CamemBERT, DistilBERT and ELECTRA, and encoders of sentence-transformers. \
+      Reads config.json, the weights (safetensors, sharded or not, or pytorch_model.bin) and the tokenizer, and writes one file. Prints \
       what rounding to int8 did to each kind of matrix.
 
         tusk convert backbone ./t5-base --output t5.tusk

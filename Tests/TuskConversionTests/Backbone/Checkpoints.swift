@@ -10,6 +10,8 @@ struct SafetensorsBuilder {
   var tensors: [String: (shape: [Int], values: [Float])] = [:]
 
   /// The tensors of an existing checkpoint.
+  init() {}
+
   init(reading directory: String) throws { try self.init(Checkpoint.open(directory: directory)) }
 
   init(readingFile path: String) throws { try self.init(Checkpoint.open(file: path)) }

@@ -133,6 +133,23 @@ import TuskFormat
     #expect(try variant.conversionError()?.kind == .unknownTensor)
   }
 
+  @Test func anElectraWhoseEmbeddingsAreProjectedIsRefused() throws {
+    var variant = try CheckpointVariant(of: "bert")
+    try variant.config.set("model_type", to: "\"electra\"")
+    try variant.config.set("embedding_size", to: "128")
+    let error = try #require(try variant.conversionError())
+    #expect(error.kind == .unsupported && error.subject == "embedding_size")
+  }
+
+  @Test(arguments: ["mpnet", "albert", "deberta-v2"])
+  func otherFamiliesAreRefusedByName(modelType: String) throws {
+    var variant = try CheckpointVariant(of: "bert")
+    try variant.config.set("model_type", to: "\"\(modelType)\"")
+    let error = try #require(try variant.conversionError())
+    #expect(error.kind == .unsupported && error.subject == "model_type")
+    #expect(error.description.contains("'\(modelType)'"))
+  }
+
   @Test(
     arguments: [
       ("hidden_size", "0", ConversionError.Kind.badSetting),
@@ -165,7 +182,10 @@ import TuskFormat
   private static let pooling = "{\"type\": \"sentence_transformers.models.Pooling\", \"path\": \"1_Pooling\"}"
   private static let normalize = "{\"type\": \"sentence_transformers.models.Normalize\", \"path\": \"2_Normalize\"}"
 
-  private func head(_ modules: [String], pooling: String) throws -> TaskHead? {
+  private static let dense = "{\"type\": \"sentence_transformers.models.Dense\", \"path\": \"2_Dense\"}"
+
+  /// - Parameter dense: the settings of a layer [5, 48] behind the pooling.
+  private func head(_ modules: [String], pooling: String, dense: String = "{}") throws -> TaskHead? {
     var variant = try CheckpointVariant(of: "bert")
     for name in variant.weights.tensors.keys where name.hasPrefix("classifier.") {
       variant.weights.tensors[name] = nil
@@ -174,7 +194,14 @@ import TuskFormat
       try FileManager.default.createDirectory(
         atPath: directory + "/1_Pooling", withIntermediateDirectories: false)
       let list = "[" + modules.joined(separator: ",") + "]"
-      for (path, text) in [("/modules.json", list), ("/1_Pooling/config.json", pooling)] {
+      try FileManager.default.createDirectory(atPath: directory + "/2_Dense", withIntermediateDirectories: false)
+      var layer = SafetensorsBuilder()
+      layer.tensors["linear.weight"] = ([5, 48], [Float](repeating: 0.5, count: 5 * 48))
+      layer.tensors["linear.bias"] = ([5], [Float](repeating: 0.25, count: 5))
+      try Data(layer.bytes()).write(to: URL(fileURLWithPath: directory + "/2_Dense/model.safetensors"))
+      for (path, text) in [
+        ("/modules.json", list), ("/1_Pooling/config.json", pooling), ("/2_Dense/config.json", dense),
+      ] {
         try Data(text.utf8).write(to: URL(fileURLWithPath: directory + path))
       }
       return try ConvertedBackbone(directory).file.head?.head
@@ -190,13 +217,36 @@ import TuskFormat
     #expect(first == TaskHead(input: .firstToken, output: .embedding, outWidth: 48))
   }
 
+  @Test func aDenseModuleIsALayerOfTheHead() throws {
+    let pooling = "{\"pooling_mode_cls_token\": true}"
+    let modules = [Self.transformer, Self.pooling, Self.dense, Self.normalize]
+    let settings = """
+      {"in_features": 48, "out_features": 5, "bias": true, "activation_function": "torch.nn.modules.activation.Tanh"}
+      """
+    let head = try #require(try head(modules, pooling: pooling, dense: settings))
+    #expect(
+      head
+        == TaskHead(
+          input: .firstToken, output: .embedding, first: 0, firstActivation: .tanh, outWidth: 5, hasUnitLength: true))
+    for (faulty, kind) in [
+      (settings.replacing("\"out_features\": 5", with: "\"out_features\": 6"), ConversionError.Kind.misshapenTensor),
+      (settings.replacing("true", with: "false"), .unknownTensor),
+      (settings.replacing("Tanh", with: "Hardswish"), .badSetting), ("{}", .badSetting),
+    ] {
+      let error = try #require(throws: ConversionError.self) {
+        try self.head(modules, pooling: pooling, dense: faulty)
+      }
+      #expect(error.kind == kind)
+    }
+  }
+
   @Test(
     arguments: [
       ([transformer, pooling], "{\"pooling_mode_max_tokens\": true}"),
       ([transformer, pooling], "{}"),
       ([transformer], "{}"),
       (
-        [transformer, pooling, "{\"type\": \"sentence_transformers.models.Dense\"}"],
+        [transformer, pooling, dense, dense],
         "{\"pooling_mode_cls_token\": true}"
       ),
     ])

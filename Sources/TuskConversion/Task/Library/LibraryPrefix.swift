@@ -41,7 +41,7 @@ struct LibraryPrefix {
       places.append(("self_prefix", .decoder, .selfAttention))
       if inCrossAttention { places.append(("cross_prefix", .decoder, .crossAttention)) }
     case .distilBert: places.append(("self", .encoder, .selfAttention))
-    case .bert, .roberta, .xlmRoberta: places.append(("self_prefix", .encoder, .selfAttention))
+    case .bert, .roberta, .xlmRoberta, .camembert, .electra: places.append(("self_prefix", .encoder, .selfAttention))
     }
     for place in places {
       let all = place.stack == .encoder ? 0..<config.layerCount : 0..<config.decoderLayerCount

@@ -110,8 +110,8 @@ extension TaskParts {
     let fits =
       switch family {
       case .t5: config.hasDecoder
-      case .bert: !config.hasDecoder && config.positionOffset == 0 && config.tokenTypeCount > 0
-      case .roberta, .xlmRoberta: !config.hasDecoder && config.positionOffset > 0
+      case .bert, .electra: !config.hasDecoder && config.positionOffset == 0 && config.tokenTypeCount > 0
+      case .roberta, .xlmRoberta, .camembert: !config.hasDecoder && config.positionOffset > 0
       case .distilBert: !config.hasDecoder && config.positionOffset == 0 && config.tokenTypeCount == 0
       }
     guard fits else {
