@@ -39,6 +39,7 @@ class Tusk:
     work: Path
     isa: str | None = None
     threads: int | None = None
+    budget: int | None = None
     packed: dict[tuple[Path, str], Path] = field(default_factory=dict)
 
     def call(self, *arguments: str | Path) -> str:
@@ -53,7 +54,8 @@ class Tusk:
         return done.stdout
 
     def engine_options(self) -> list[str]:
-        return ["--threads", str(self.threads)] if self.threads else []
+        threads = ["--threads", str(self.threads)] if self.threads else []
+        return threads + (["--memory-budget", str(self.budget)] if self.budget else [])
 
     def backbone(self, folder: Path, encoding: str) -> Path:
         """The pack of a checkpoint folder, converted once."""
@@ -105,10 +107,12 @@ class Tusk:
         self.call(*arguments, *self.engine_options())
         return np.load(output, allow_pickle=False), np.load(encoder_output, allow_pickle=False)
 
-    def generate(self, backbone: Path, task: Path | None, source: list[int], new_tokens: int, beams: int = 1) -> dict[
-            str, Any]:
+    def generate(self, backbone: Path, task: Path | None, source: list[int], new_tokens: int, beams: int = 1,
+                 source_tokens: int | None = None) -> dict[str, Any]:
         arguments = ["run", backbone, *task_options(task), "--input-ids", joined(source),
                      "--max-new-tokens", str(new_tokens), *(["--beams", str(beams)] if beams > 1 else []), "--json"]
+        if source_tokens:
+            arguments += ["--max-source-tokens", str(source_tokens)]
         printed = self.call(*arguments, *self.engine_options())
         try:
             answer = json.loads(printed)

@@ -49,6 +49,7 @@ struct GoldenCase: Sendable {
   ].map { GoldenCase(name: "hub/\($0)", backbone: String($0.prefix(6))) }
 
   var path: String { "\(GoldenFixtures.root)/\(name)" }
+  var isTask: Bool { name.hasPrefix("hub/") }
 
   func array(_ name: String) throws -> NumpyArray { try NumpyArray("\(path)/io/\(name).npy") }
 

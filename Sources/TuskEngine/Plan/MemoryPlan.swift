@@ -86,7 +86,8 @@ public struct MemoryPlan: Sendable {
     return plans
   }
 
-  private init(config: BackboneConfig, request: PlanRequest, _ choice: PlanChoice) throws(EngineError) {
+  /// The plan of one choice, whatever its use.
+  package init(config: BackboneConfig, request: PlanRequest, _ choice: PlanChoice) throws(EngineError) {
     self.request = request
     tileTokens = choice.tileTokens
     keyValuePrecision = choice.precision

@@ -1,10 +1,16 @@
 import TuskFormat
 
 /// What the planner is free to decide.
-struct PlanChoice {
+package struct PlanChoice {
   let tileTokens: Int
   let precision: KeyValuePrecision
   let crossAttention: CrossAttention
+
+  package init(tileTokens: Int, precision: KeyValuePrecision, crossAttention: CrossAttention) {
+    self.tileTokens = tileTokens
+    self.precision = precision
+    self.crossAttention = crossAttention
+  }
 
   /// Token tiles to choose from, best first.
   private static let tileChoices = [128, 64, 32, 16]
@@ -23,6 +29,8 @@ struct PlanChoice {
     var choices: [(choice: PlanChoice, cost: Int)] = []
     for crossAttention in CrossAttention.allCases where crossAttention == .cached || canAbsorb {
       for precision in KeyValuePrecision.allCases where precision.rawValue >= finest.rawValue {
+        // Codes for what passes through a whole encoder, or stands for the keys of all blocks, would err too much.
+        if precision == .int8 && (crossAttention == .absorbed || !config.hasDecoder) { continue }
         var previousTile = Int.max
         for tileTokens in tileChoices {
           let tile = min(tileTokens, request.encoderRows)
