@@ -25,7 +25,7 @@ enum Output {
 }
 
 /// The text of a provenance section: for people, and equal for equal inputs, so it names no time and no machine.
-struct Provenance {
+package struct Provenance {
   static let tool = "tusk 0.1"
 
   private let lines: [String]
@@ -39,8 +39,11 @@ struct Provenance {
       + settings
   }
 
+  /// Of a file that was made from other Tusk files.
+  package init(settings: [String]) { lines = ["made by \(Self.tool)"] + settings }
+
   /// At most 64 KiB of UTF-8.
-  var bytes: [UInt8] {
+  package var bytes: [UInt8] {
     var text: [UInt8] = []
     for line in lines where text.count + line.utf8.count < 1 << 16 { text += Array((line + "\n").utf8) }
     return text

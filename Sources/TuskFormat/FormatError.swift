@@ -56,6 +56,7 @@ public struct FormatError: Error, Equatable, Sendable {
     case taskOfOtherBackbone = 50
     case taskOfOtherShape = 51
     case tasksNotStackable = 52
+    case tasksDiffer = 53
 
     case checksumMismatch = 60
     case paddingNotZero = 61
@@ -99,6 +100,7 @@ extension FormatError {
     case .taskOfOtherBackbone: "the task belongs to another backbone (fingerprint)"
     case .taskOfOtherShape: "the task is of another shape than the backbone"
     case .tasksNotStackable: "an attachment of the task cannot act behind those of the tasks before it (attachment)"
+    case .tasksDiffer: "the task is not of one structure with the first"
     case .checksumMismatch: "the bytes of a section do not match their checksum"
     case .paddingNotZero: "padding is not zero"
     case .invalidCode: "an int8 code is -128, which the format excludes"

@@ -19,7 +19,8 @@ struct Tusk: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Convert.self, BundleTasks.self, Inspect.self, Verify.self, Tokenize.self, Run.self, Embed.self, Logits.self,
+      Convert.self, TaskCommand.self, BundleTasks.self, Inspect.self, Verify.self, Tokenize.self, Run.self, Embed.self,
+      Logits.self,
       Footprint.self, BenchCommand.self, Compare.self,
     ])
 }

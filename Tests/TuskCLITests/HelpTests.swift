@@ -8,7 +8,7 @@ struct HelpTests {
   static let commands: [[String]] = [
     [], ["convert"], ["convert", "backbone"], ["convert", "task"], ["bundle"], ["inspect"], ["verify"], ["tokenize"],
     ["run"], ["embed"], ["logits"],
-    ["footprint"], ["bench"], ["compare"],
+    ["footprint"], ["bench"], ["compare"], ["task"], ["task", "average"],
   ]
 
   @Test(arguments: commands)

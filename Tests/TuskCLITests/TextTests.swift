@@ -26,14 +26,14 @@ struct TextTests {
     let lines = [
       #"{"text": "\#(Self.date)", "task": "iso-date", "label": "ignored"}"#,
       #"{"task": "dollar-sign", "text": "\#(Self.amount)"}"#, Self.date,
-      #"{"text": "\#(Self.date)", "task": "iso-date"}"#,
+      #"{"text": "\#(Self.date)", "task": ["iso-date"]}"#, #"{"text": "\#(Self.date)", "task": []}"#,
     ]
     let outcome = try CommandLineTool.run("run", bundle, "--json", input: Array(lines.joined(separator: "\r\n").utf8))
     #expect(outcome.exitCode == 0)
     let answers = try outcome.lines.map { line in
       try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])["text"] as? String
     }
-    #expect(answers == ["1998-06-03", "$0.83", "3/6/1998", "1998-06-03"])
+    #expect(answers == ["1998-06-03", "$0.83", "3/6/1998", "1998-06-03", "3/6/1998"])
   }
 
   @Test func aBeamSearchAgreesWithItselfAndHasScores() throws {
@@ -93,7 +93,9 @@ struct TextTests {
   }
 
   @Test(arguments: [
-    (#"{"text": 5}"#, "not an object with a text"), (#"{"text": "a", "task": "none"}"#, "one of iso-date, dollar-sign"),
+    (#"{"text": 5}"#, "not an object with a text"), (#"{"text": "a", "task": 5}"#, "not an object with a text"),
+    (#"{"text": "a", "task": ["none"]}"#, "one of iso-date, dollar-sign"),
+    (#"{"text": "a", "task": "none"}"#, "one of iso-date, dollar-sign"),
     (#"{"text": "a", "text2": "b"}"#, "'text2'"), ("{", "not an object with a text"),
   ])
   func faultyObjectsAreNamed(line: String, words: String) throws {

@@ -29,20 +29,35 @@ enum TinyFiles {
     return try PackedFile(path: path).config!
   }
 
-  /// Writes a task with one low-rank adapter: 8 x 2 + 2 and 2 x 8 + 8 numbers.
-  static func writeTask(_ path: String, for config: BackboneConfig, name: String = "tiny") throws {
+  /// Writes a task with one adapter of 8 x 2 + 2 and 2 x 8 + 8 numbers, all times `size`.
+  static func writeTask(
+    _ path: String, for config: BackboneConfig, name: String = "tiny", size: Float = 1, activation: Activation = .relu
+  ) throws {
     var builder = TaskBuilder(config: config, name: Array(name.utf8), vocabularySize: 20, origin: .adapters)
     func linear(_ inWidth: Int, _ outWidth: Int) -> Int {
       let full = builder.addTensor(
-        .full, TensorShape(1, inWidth, outWidth), (0..<inWidth * outWidth).map { Float($0) / 8 })
-      let bias = builder.addTensor(.bias, TensorShape(outWidth), [Float](repeating: 0.5, count: outWidth))
+        .full, TensorShape(1, inWidth, outWidth), (0..<inWidth * outWidth).map { Float($0) / 8 * size })
+      let bias = builder.addTensor(.bias, TensorShape(outWidth), [Float](repeating: 0.5 * size, count: outWidth))
       return builder.addLinear(
         TaskLinear(inWidth: inWidth, outWidth: outWidth, phmDim: 1, factorRank: 0, full: full, bias: bias))
     }
     let adapter = TaskAdapter(
-      activation: .relu, inputRule: .subLayer, skipRule: .subLayer, addsStream: true, bottleneckWidth: 2, scaling: 1,
+      activation: activation, inputRule: .subLayer, skipRule: .subLayer, addsStream: true, bottleneckWidth: 2,
+      scaling: 1,
       normEpsilon: 1e-5, down: linear(8, 2), up: linear(2, 8))
     builder.attach(.adapter(adapter), slot: builder.layout.slot(.encoder, .feedForward, layer: 0))
+    try TaskWriter.write(builder.sectionBytes(), provenance: nil, path: path)
+  }
+
+  /// Writes a task with a prefix of three rows in front of the encoder's first attention.
+  static func writePrefix(_ path: String, for config: BackboneConfig, name: String) throws {
+    var builder = TaskBuilder(config: config, name: Array(name.utf8), vocabularySize: 20, origin: .adapters)
+    let rows = [Float](repeating: 0.25, count: 3 * config.innerWidth)
+    let shape = TensorShape(3, config.innerWidth)
+    let prefix = TaskPrefix(
+      tokenCount: 3, keys: builder.addTensor(.prefixKeys, shape, rows),
+      values: builder.addTensor(.prefixValues, shape, rows), queryOffset: 0)
+    builder.attach(.prefix(prefix), slot: builder.layout.slot(.encoder, .selfAttention, layer: 0))
     try TaskWriter.write(builder.sectionBytes(), provenance: nil, path: path)
   }
 }

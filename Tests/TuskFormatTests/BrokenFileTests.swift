@@ -32,7 +32,7 @@ import Testing
     #expect(
       kinds
         == Set(FormatError.Kind.allCases).subtracting([
-          .cannotOpen, .notRegularFile, .misalignedMemory, .tasksNotStackable,
+          .cannotOpen, .notRegularFile, .misalignedMemory, .tasksNotStackable, .tasksDiffer,
         ]))
   }
 

@@ -47,15 +47,15 @@ struct BenchRun {
     return secondsSince(start)
   }
 
-  /// Seconds to mount another task, and at the end the first again; nil without a task.
-  func switchTask() throws(Failure) -> Double? {
-    guard let first = model.chosen.first else { return nil }
-    let other = model.tasks.first { $0.name != first.name }
+  /// Seconds to mount another task, and at the end `tasks` again, which act together; nil without a task.
+  func switchTask(_ tasks: [Model.NamedTask]) throws(Failure) -> Double? {
+    guard !tasks.isEmpty else { return nil }
+    let other = model.tasks.filter { task in !tasks.contains { $0.name == task.name } }.prefix(1)
     let pairs = 500
     let start = tusk_monotonic_nanoseconds()
     for _ in 0..<pairs {
-      try model.mount(other, on: session)
-      try model.mount(first, on: session)
+      try model.mount(Array(other), on: session)
+      try model.mount(tasks, on: session)
     }
     return secondsSince(start) / Double(2 * pairs)
   }

@@ -35,7 +35,9 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "Sources that are decoded together.")
   var batch = 1
 
-  @Flag(help: "Mount the tasks in turn, one for each source of the batch; without --task, those of the bundle.")
+  @Flag(
+    help:
+      "Mount the tasks in turn, one for each source of the batch, not together; without --task, those of the bundle.")
   var taskPerSource = false
 
   @Option(help: "How often to measure, after one round that is not counted.")
@@ -63,7 +65,11 @@ struct BenchCommand: ParsableCommand {
         threads: self.model.threadCount,
         budgetBytes: self.model.memoryBudget?.bytes))
     let session = try model.session(plan)
-    if taskPerSource { try mountInTurn(model, session) }
+    if taskPerSource {
+      try mountInTurn(model, session)
+    } else {
+      try model.mount(model.chosen, on: session)
+    }
     let loadSeconds = secondsSince(start)
 
     let sizes = (0..<batch).map { session.vocabularySize(source: $0) }
@@ -120,7 +126,9 @@ struct BenchCommand: ParsableCommand {
       machineAvx2Int8GmacPerSecond: machine.avx2MultiplyAddsPerSecond.map { $0 / 1e9 },
       shareOfReadBandwidth: machine.readBytesPerSecond > 0
         ? (decode.map { $0.gbPerSecond * 1e9 } ?? encoding) / machine.readBytesPerSecond : nil,
-      decode: decode, taskSwitchMicroseconds: try run.switchTask().map { $0 * 1e6 },
+      decode: decode,
+      taskSwitchMicroseconds: try run.switchTask(taskPerSource ? Array(model.chosen.prefix(1)) : model.chosen)
+        .map { $0 * 1e6 },
       outputHash: try run.outputHash().hexadecimal,
       planned: FootprintReport.Planned(model, plan: plan, runtimeFloor: plan.bytes(.runtimeFloor)))
   }

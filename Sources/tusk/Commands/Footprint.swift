@@ -7,7 +7,7 @@ struct Footprint: ParsableCommand {
     abstract: "Show what a job costs in memory, planned and measured.",
     discussion: """
       Every byte is planned before anything runs. The measurement comes from a process that holds only the engine \
-      (tusk-nano, found beside this program): it mounts every task, encodes a source of S ids and decodes T tokens.
+      (tusk-nano, found beside this program): it mounts every task in turn, encodes a source of S ids and decodes T tokens.
 
         tusk footprint t5.tusk --task mine.tusk
         tusk footprint t5.tusk --source-tokens 512 --memory-budget 12MB --plan-only

@@ -8,7 +8,7 @@ struct Logits: ParsableCommand {
     discussion: """
       Encodes the source ids, feeds the decoder ids one by one and writes the logits behind each: float32 [T, V] in \
       NumPy's .npy format, version 1.0. V is the vocabulary of the task. An encoder's head gives its logits, \
-      numbers or embedding [labels]; an encoder without head its output [S, D].
+      numbers or embedding [labels]; an encoder without head its output [S, D]. With a prompt, S counts its rows.
 
         tusk logits t5.tusk --task mine.tusk --input-ids 8774,1 -o logits.npy
         tusk logits t5.tusk --input-ids 8774,1 --decoder-input-ids 0,37 -o l.npy
@@ -48,6 +48,7 @@ struct Logits: ParsableCommand {
         PlanRequest(
           sourceTokens: inputIds.ids.count, targetTokens: decoderInputIds?.ids.count ?? 1,
           threads: self.model.threadCount, budgetBytes: self.model.memoryBudget?.bytes)))
+    try model.mount(model.chosen, on: session)
     do throws(EngineError) {
       try session.encode(inputIds.ids, typeIds: tokenTypeIds?.ids ?? [])
     } catch { throw Failure(error, path: model.path) }

@@ -15,8 +15,9 @@ struct Run: ParsableCommand {
         tusk run all.tusk --task dates --input letters.txt
         echo '{"text": "nine pounds", "task": "units"}' | tusk run all.tusk --json
 
-      With --json, a line that begins with { is an object whose "text" is answered with the task its "task" names; \
-      every other line is plain text. An encoder also takes a pair: "text" and "text2". The first line that cannot be \
+      Several tasks of --task act together, each behind the one before it. With --json, a line that begins with { is an \
+      object whose "text" is answered with the task its "task" names, or with the tasks of an array of names; every other \
+      line is plain text. An encoder also takes a pair: "text" and "text2". The first line that cannot be \
       answered ends the command with exit code 65, unless --keep-going is given.
       """)
 

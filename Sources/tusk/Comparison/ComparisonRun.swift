@@ -54,7 +54,7 @@ struct ComparisonRun {
   }
 
   private func seconds(_ task: Model.NamedTask?) throws(Failure) -> (encode: Double, decode: Double) {
-    try model.mount(task, on: session)
+    try model.mount(task.map { [$0] } ?? [], on: session)
     let encode = try run.encode()
     return (encode, model.config.hasDecoder ? run.decode() : 0)
   }

@@ -12,7 +12,12 @@ final class Answerer {
   private let maxNewTokens: Int
   private let isCutting: Bool
   private var cutCount = 0
-  private var mounted: String?
+  private var mounted: Mounted?
+
+  private enum Mounted: Equatable {
+    case commandLine
+    case named([String])
+  }
 
   /// - Parameter isCutting: whether texts longer than planned are cut rather than refused; nil for what the backbone's
   ///   kind is used to: an encoder cuts.
@@ -21,7 +26,6 @@ final class Answerer {
     self.isCutting = isCutting ?? !model.config.hasDecoder
     maxNewTokens = request.targetTokens
     session = try model.session(try model.plan(request))
-    mounted = model.chosen.first?.name
   }
 
   func requireTokenizer() throws(Failure) {
@@ -33,6 +37,7 @@ final class Answerer {
 
   /// D of the embeddings that the head makes.
   func embeddingWidth() throws(Failure) -> Int {
+    try mount(nil, place: model.path)
     guard let head = session.headSection()?.head, head.output == .embedding else {
       throw Failure(
         Failure.badData, "\(model.path.printable): its head makes no embeddings; 'tusk run' prints what it makes")
@@ -45,7 +50,7 @@ final class Answerer {
     guard line.secondText == nil || !model.config.hasDecoder else {
       throw Failure(Failure.badData, "\(place): 'text2': this backbone takes one text (found two)")
     }
-    try mount(line.task ?? model.chosen.first?.name, place: place)
+    try mount(line.tasks, place: place)
     let source = try source(line, tokenizer, place: place)
     return try answer(source.ids, typeIds: source.typeIds, place: place)
   }
@@ -73,6 +78,7 @@ final class Answerer {
 
   /// - Parameter typeIds: of an encoder's tokens; none for type 0 throughout.
   func answer(_ ids: [Int32], typeIds: [Int32] = [], place: String) throws(Failure) -> Reply {
+    if mounted == nil { try mount(nil, place: place) }
     do throws(EngineError) {
       guard !model.config.hasDecoder else { return .text(try generate(ids)) }
       try session.encode(ids, typeIds: typeIds)
@@ -95,23 +101,36 @@ final class Answerer {
     return Answer.Hypothesis(ids: ids, score: score, text: text)
   }
 
-  /// Switching changes which tables the session reads; it costs nothing to speak of.
-  private func mount(_ name: String?, place: String) throws(Failure) {
-    guard name != mounted else { return }
-    guard let name else {
-      try model.mount(nil, on: session)
-      mounted = nil
-      return
+  /// Mounts the tasks called `names`, or those of the command line. Switching changes which tables the session reads; it
+  /// costs nothing to speak of.
+  private func mount(_ names: [String]?, place: String) throws(Failure) {
+    let wanted = names.map(Mounted.named) ?? .commandLine
+    guard wanted != mounted else { return }
+    mounted = nil
+    var tasks = model.chosen
+    if let names { tasks = try self.tasks(names, place: place) }
+    try model.mount(tasks, on: session)
+    mounted = wanted
+  }
+
+  private func tasks(_ names: [String], place: String) throws(Failure) -> [Model.NamedTask] {
+    var tasks: [Model.NamedTask] = []
+    for name in names {
+      guard let task = model.task(named: name) else {
+        let known = model.tasks.map(\.name.printable).joined(separator: ", ")
+        throw Failure(
+          Failure.badData,
+          "\(place): 'task': no such task (found \(name.printable), required "
+            + "\(known.isEmpty ? "none" : "one of \(known)"))")
+      }
+      tasks.append(task)
     }
-    guard let task = model.task(named: name) else {
-      let names = model.tasks.map(\.name.printable).joined(separator: ", ")
+    guard tasks.count <= Session.taskLimit else {
       throw Failure(
         Failure.badData,
-        "\(place): 'task': no such task (found \(name.printable), required \(names.isEmpty ? "none" : "one of \(names)"))"
-      )
+        "\(place): 'task': too many tasks at once (found \(tasks.count), required at most \(Session.taskLimit))")
     }
-    try model.mount(task, on: session)
-    mounted = name
+    return tasks
   }
 }
 

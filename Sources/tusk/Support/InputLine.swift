@@ -5,15 +5,15 @@ struct InputLine {
   let text: [UInt8]
   /// The second text of a pair.
   let secondText: [UInt8]?
-  /// Nil for the task of the command line.
-  let task: String?
+  /// Names of tasks that act one behind the other; nil for those of the command line.
+  let tasks: [String]?
 
   /// - Parameter isJSON: whether a text that begins with { is an object.
   init(_ input: InputText, isJSON: Bool) throws(Failure) {
     guard isJSON, input.bytes.first(where: { $0 != 0x20 && $0 != 0x09 }) == UInt8(ascii: "{") else {
       text = input.bytes
       secondText = nil
-      task = nil
+      tasks = nil
       return
     }
     let object: Object
@@ -26,13 +26,27 @@ struct InputLine {
     }
     text = Array(object.text.utf8)
     secondText = object.text2.map { Array($0.utf8) }
-    task = object.task
+    tasks = object.task?.names
   }
 
   /// Other members are passed over, so that labelled data can be piped through.
   private struct Object: Decodable {
     let text: String
     let text2: String?
-    let task: String?
+    let task: Names?
+  }
+
+  /// A name, or an array of names.
+  private struct Names: Decodable {
+    let names: [String]
+
+    init(from decoder: any Decoder) throws {
+      let container = try decoder.singleValueContainer()
+      if let name = try? container.decode(String.self) {
+        names = [name]
+      } else {
+        names = try container.decode([String].self)
+      }
+    }
   }
 }

@@ -12,7 +12,10 @@ struct ModelOptions: ParsableArguments {
   var backbone: String
 
   @Option(
-    help: "A task file, or the name of a task in the bundle. Repeatable: the first is used, others can be switched to.",
+    help: """
+      A task file, or the name of a task in the bundle. Repeatable, up to 4 times: the tasks act together, each behind the \
+      one before it.
+      """,
     completion: .file(extensions: ["tusk"]))
   var task: [String] = []
 
@@ -96,22 +99,37 @@ final class Model {
         + "\(limit)); see --source-tokens")
   }
 
-  /// A session with the first task of the command line mounted.
+  /// A session without tasks.
   func session(_ plan: MemoryPlan) throws(Failure) -> Session {
     let session: Session
     do throws(EngineError) {
       session = try Session(file, plan: plan, isaCap: tusk_isa_from_environment())
     } catch { throw Failure(error, path: path) }
     if let notice = session.kernelNotice { log.warning("\(notice.summary)") }
-    try mount(chosen.first, on: session)
     return session
   }
 
-  /// Mounts a task for every source of the session's batch, or none.
-  func mount(_ task: NamedTask?, on session: Session) throws(Failure) {
-    for source in 0..<session.plan.request.batch {
-      try reading(task?.path ?? path) { () throws(FormatError) in try session.setTask(task?.section, source: source) }
+  /// Mounts `tasks` for every source of the session's batch, to act one behind the other.
+  func mount(_ tasks: [NamedTask], on session: Session) throws(Failure) {
+    guard tasks.count <= Session.taskLimit else {
+      throw Failure(
+        Failure.usage, "too many tasks at once (found \(tasks.count), required at most \(Session.taskLimit))")
     }
+    let sections = tasks.map(\.section)
+    for source in 0..<session.plan.request.batch {
+      do throws(FormatError) { try session.setTasks(sections, source: source) } catch {
+        throw Failure(error, path: culprit(of: tasks, on: session))
+      }
+    }
+  }
+
+  /// The file of the first task that cannot be mounted behind those before it.
+  private func culprit(of tasks: [NamedTask], on session: Session) -> String {
+    for count in 1...tasks.count {
+      let isMounted = (try? session.setTasks(tasks.prefix(count).map(\.section))) != nil
+      if !isMounted { return tasks[count - 1].path }
+    }
+    return path
   }
 
   private func resolve(_ name: String) throws(Failure) -> NamedTask {
