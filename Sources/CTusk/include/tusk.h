@@ -132,7 +132,7 @@ TUSK_API const char *tusk_status_name(tusk_status status);
 /// Only the library built without the Swift runtime uses it; the other one takes from malloc what the runtime takes.
 TUSK_API tusk_status tusk_model_create(void *memory, size_t memory_bytes, tusk_model **model);
 
-#define TUSK_MODEL_MEMORY_BYTES 16384
+#define TUSK_MODEL_MEMORY_BYTES 65536
 
 /// [model] Frees the model and unmaps its files. NULL is no error.
 /// TUSK_ERROR_IN_USE, and nothing happens, while it has sessions.
