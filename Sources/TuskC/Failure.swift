@@ -48,6 +48,7 @@ struct Failure: Error {
     case .notRegularFile: TUSK_ERROR_NOT_REGULAR_FILE
     case .misalignedMemory: TUSK_ERROR_MISALIGNED_MEMORY
     case .taskOfOtherBackbone, .taskOfOtherShape: TUSK_ERROR_OTHER_BACKBONE
+    case .tasksNotStackable: TUSK_ERROR_NOT_STACKABLE
     default: TUSK_ERROR_FORMAT
     }
   }

@@ -54,6 +54,13 @@ public func tusk_session_set_task(_ session: OpaquePointer?, _ task: Int32) -> t
 }
 
 @c @implementation
+public func tusk_session_set_tasks(_ session: OpaquePointer?, _ tasks: UnsafePointer<Int32>?, _ count: Int)
+  -> tusk_status
+{
+  withSession(session) { (session) throws(Failure) in try session.setTasks(callerIds(tasks, count)) }
+}
+
+@c @implementation
 public func tusk_session_tokenize_text(
   _ session: OpaquePointer?, _ text: UnsafePointer<CChar>?, _ count: Int, _ second: UnsafePointer<CChar>?,
   _ second_count: Int, _ tokens: UnsafeMutablePointer<tusk_tokens>?
@@ -78,14 +85,14 @@ public func tusk_session_decode_ids(
   }
 }
 
-/// The caller's ids, whose address and number are checked.
+/// The caller's numbers, whose address and count are checked.
 func callerIds(_ ids: UnsafePointer<Int32>?, _ count: Int) throws(Failure) -> UnsafeBufferPointer<Int32> {
   guard count >= 0, count <= Tokenizer.textBytesLimit else {
     throw Failure(
-      TUSK_ERROR_INVALID_ARGUMENT, "there are more ids than a source may have", found: UInt64(UInt(bitPattern: count)),
+      TUSK_ERROR_INVALID_ARGUMENT, "there are more numbers than any call takes", found: UInt64(UInt(bitPattern: count)),
       required: UInt64(Tokenizer.textBytesLimit))
   }
-  guard ids != nil || count == 0 else { throw .null("the address of the ids is NULL") }
+  guard ids != nil || count == 0 else { throw .null("the address of the numbers is NULL") }
   return UnsafeBufferPointer(start: ids, count: count)
 }
 
@@ -119,7 +126,8 @@ public func tusk_session_get_hidden(_ session: OpaquePointer?, _ hidden: UnsafeM
       throw Failure(TUSK_ERROR_WRONG_ORDER, "no source has been encoded since the last switch or answer")
     }
     hidden.pointee = tusk_matrix(
-      values: session.session.encoderOutput, rows: session.sourceTokens, columns: session.session.config.dModel)
+      values: session.session.encoderOutput, rows: session.session.encodedRowCount(),
+      columns: session.session.config.dModel)
   }
 }
 

@@ -75,10 +75,31 @@ final class TaskSession: Handle {
 
   func setTask(_ number: Int32) throws(Failure) {
     let task = try files.task(number)
+    do throws(FormatError) { try session.setTask(task) } catch { throw Failure(error) }
+    forgetSource()
+  }
+
+  func setTasks(_ numbers: UnsafeBufferPointer<Int32>) throws(Failure) {
+    guard numbers.count <= Session.taskLimit else {
+      throw Failure(
+        TUSK_ERROR_INVALID_ARGUMENT, "there are more tasks than can be stacked", found: numbers.count,
+        required: Session.taskLimit)
+    }
+    var tasks: [TaskSection] = []
+    for number in numbers {
+      guard let task = try files.task(number) else {
+        throw Failure(TUSK_ERROR_INVALID_ARGUMENT, "the backbone alone is no task of a stack")
+      }
+      tasks.append(task)
+    }
+    do throws(FormatError) { try session.setTasks(tasks) } catch { throw Failure(error) }
+    forgetSource()
+  }
+
+  private func forgetSource() {
     sourceTokens = 0
     hasHidden = false
     fedTokens = nil
-    do throws(FormatError) { try session.setTask(task) } catch { throw Failure(error) }
   }
 
   /// Leaves the ids of one or two texts in `ids` and `types`.
@@ -94,9 +115,7 @@ final class TaskSession: Handle {
   }
 
   func encode(_ ids: UnsafeBufferPointer<Int32>, types: UnsafeBufferPointer<Int32>?) throws(Failure) {
-    sourceTokens = 0
-    hasHidden = false
-    fedTokens = nil
+    forgetSource()
     do throws(EngineError) { try session.encode(ids, types: types) } catch { throw Failure(error) }
     sourceTokens = session.encodedRowCount()
     hasHidden = true

@@ -77,6 +77,22 @@ class GenerationTests(unittest.TestCase):
             self.assertEqual(hidden.shape, (len(row["source_ids"]), 256))
             np.testing.assert_array_equal(hidden, session.encode(row["sentence"]))
 
+    def test_tasks_act_one_behind_the_other(self) -> None:
+        with demo() as model, model.session("iso-date") as session:
+            self.assertEqual((session.task, session.tasks), ("iso-date", ("iso-date",)))
+            alone = session.logits("twelve chairs", [0])
+            session.tasks = ["iso-date", "clock-24"]
+            both = session.logits("twelve chairs", [0])
+            self.assertFalse(np.array_equal(alone, both))
+            with self.assertRaises(tusk.UsageError):
+                session.task
+            with self.assertRaises(tusk.UsageError):
+                session.tasks = ["iso-date", "dates"]
+            session.task = "iso-date"
+            np.testing.assert_array_equal(session.logits("twelve chairs", [0]), alone)
+            session.tasks = ()
+            self.assertIsNone(session.task)
+
     def test_sessions_work_in_parallel(self) -> None:
         rows = golden("iso-date", 6)
         wrong: list[str] = []

@@ -27,6 +27,7 @@ import Testing
       tusk_model_find_task(m, "a", 1, nil), tusk_model_plan_session(nil, nil, &footprint),
       tusk_model_plan_session(m, nil, nil), tusk_session_create(nil, nil, &handle), tusk_session_create(m, nil, nil),
       tusk_session_get_footprint(nil, &footprint), tusk_session_get_footprint(s, nil), tusk_session_set_task(nil, 0),
+      tusk_session_set_tasks(nil, [0], 1), tusk_session_set_tasks(s, nil, 1),
       tusk_session_tokenize_text(nil, "a", 1, nil, 0, &tokens), tusk_session_tokenize_text(s, nil, 0, nil, 0, &tokens),
       tusk_session_tokenize_text(s, "a", 1, nil, 1, &tokens), tusk_session_tokenize_text(s, "a", 1, nil, 0, nil),
       tusk_session_decode_ids(nil, [1], 1, &text), tusk_session_decode_ids(s, nil, 1, &text),
@@ -74,7 +75,7 @@ import Testing
       let count = textCount > text.utf8.count && textCount < 1 << 31 ? text.utf8.count : textCount
       let idCount = random.below(2) > 0 ? random.below(9) : random.pick([-1, Int.min, 1 << 40, .max])
       let status = call(
-        random.below(14), session.pointer, text, count, ids, idCount, random.pick(numbers), &random)
+        random.below(15), session.pointer, text, count, ids, idCount, random.pick(numbers), &random)
       #expect(String(cString: tusk_status_name(status)) != "TUSK_ERROR_UNKNOWN", "\(status)")
       counts[Int(status), default: 0] += 1
     }
@@ -106,7 +107,8 @@ import Testing
     case 10: return tusk_session_generate_ids(session, ids, idCount, number, nil, nil, &tokens)
     case 11: return tusk_session_generate_text(session, text, count, number, nil, nil, &result)
     case 12: return tusk_session_classify_text(session, text, count, nil, 0, &matrix, &best)
-    default: return tusk_session_embed_text(session, text, count, &matrix)
+    case 13: return tusk_session_embed_text(session, text, count, &matrix)
+    default: return tusk_session_set_tasks(session, ids, idCount)
     }
   }
 }

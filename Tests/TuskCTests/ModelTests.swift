@@ -146,7 +146,7 @@ import Testing
       #expect(groups.contains(tusk_status_exit_code(status)))
       #expect(names.insert(name).inserted)
     }
-    #expect(names.count == 33)
+    #expect(names.count == 34)
     #expect(tusk_library_abi_version() == TUSK_ABI_VERSION)
   }
 }

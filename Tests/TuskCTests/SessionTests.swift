@@ -199,6 +199,30 @@ import Testing
     #expect(tusk_session_get_hidden(cutting.pointer, &hidden) == TUSK_ERROR_WRONG_ORDER)
   }
 
+  @Test func tasksActOneBehindTheOther() throws {
+    let session = try CSession(try DemoModel.open())
+    func logits(_ tasks: [Int32]) throws -> [Float] {
+      try #require(tusk_session_set_tasks(session.pointer, tasks, tasks.count) == TUSK_OK, "\(session.message)")
+      var matrix = tusk_matrix()
+      #expect(tusk_session_encode_text(session.pointer, "twelve chairs", 13, nil, 0) == TUSK_OK)
+      #expect(tusk_session_start_decoding(session.pointer) == TUSK_OK)
+      #expect(tusk_session_step_token(session.pointer, 0, &matrix) == TUSK_OK)
+      return matrix.array
+    }
+    let alone = try logits([])
+    let first = try logits([0])
+    let both = try logits([0, 1])
+    #expect(alone != first && both != first)
+    #expect(try logits([1, 0]) != both)
+    #expect(try logits([0, 1]) == both)
+    #expect(tusk_session_set_tasks(session.pointer, [0, 9], 2) == TUSK_ERROR_NO_SUCH_TASK)
+    #expect(tusk_session_set_tasks(session.pointer, [0, Int32(TUSK_NO_TASK)], 2) == TUSK_ERROR_INVALID_ARGUMENT)
+    let many = [Int32](repeating: 0, count: 1000)
+    #expect(tusk_session_set_tasks(session.pointer, many, many.count) == TUSK_ERROR_INVALID_ARGUMENT)
+    #expect(tusk_session_set_task(session.pointer, 0) == TUSK_OK)
+    #expect(try logits([0]) == first)
+  }
+
   @Test func aModelWithSessionsStays() throws {
     let model = try CModel(path: Files.nano)
     let session = try CSession(model)

@@ -11,10 +11,9 @@
 /// A *model* is a backbone and tasks in open files, which are mapped read-only and never copied. A *session* is the
 /// memory and the threads that answer with it. Any number of sessions use one model.
 ///
-/// Results. Every function that can fail returns a `tusk_status`; `tusk_model_last_message` and
-/// `tusk_session_last_message` say in one sentence what was found and what was required. NULL where something is needed,
-/// numbers out of range, calls in the wrong order and damaged files give a status; nothing ends the program. An output
-/// is written only if the function returns TUSK_OK, unless its description says otherwise.
+/// Results. Every function that can fail returns a `tusk_status`; the `last_message` of the handle says what was found and
+/// what was required. NULL, numbers out of range, calls in the wrong order and damaged files give a status; nothing ends
+/// the program. An output is written only with TUSK_OK, unless its description says otherwise.
 ///
 /// Texts are UTF-8 with a length and need no final null character; bytes that are not UTF-8 count as U+FFFD.
 ///
@@ -36,11 +35,7 @@
 extern "C" {
 #endif
 
-#if defined(__GNUC__)
 #define TUSK_API __attribute__((visibility("default")))
-#else
-#define TUSK_API
-#endif
 
 /// Grows when a program compiled against an older header would no longer work with the library.
 #define TUSK_ABI_VERSION 1
@@ -89,6 +84,8 @@ enum {
   TUSK_ERROR_NO_HEAD = 6512,
   /// An encoder generates no text.
   TUSK_ERROR_NO_DECODER = 6513,
+  /// The tasks have no meaning one behind the other.
+  TUSK_ERROR_NOT_STACKABLE = 6514,
 
   /// Group 66: there is no such file.
   TUSK_ERROR_NO_INPUT = 6600,
@@ -122,8 +119,6 @@ TUSK_API int32_t tusk_status_exit_code(tusk_status status);
 
 /// [any] The constant's name, as "TUSK_ERROR_FORMAT"; "TUSK_ERROR_UNKNOWN" for other numbers. Never freed.
 TUSK_API const char *tusk_status_name(tusk_status status);
-
-// Models
 
 /// [any] Makes a model without files.
 ///
@@ -234,8 +229,6 @@ TUSK_API tusk_status tusk_model_get_label(const tusk_model *model, int32_t task,
 /// [read] The number of the first task that is called `name`.
 TUSK_API tusk_status tusk_model_find_task(const tusk_model *model, const char *name, size_t count, int32_t *task);
 
-// Plans
-
 /// What a session is to be able to do. A member that is 0 has its default.
 typedef struct {
   /// In: sizeof(tusk_session_options).
@@ -294,8 +287,6 @@ typedef struct {
 TUSK_API tusk_status tusk_model_plan_session(
     tusk_model *model, const tusk_session_options *options, tusk_footprint *footprint);
 
-// Sessions
-
 /// [model] Makes a session on the backbone alone. `options` may be NULL. It has the tasks mounted now and room for each.
 /// Failures leave their sentence with the model.
 TUSK_API tusk_status tusk_session_create(
@@ -314,6 +305,11 @@ TUSK_API tusk_status tusk_session_get_footprint(const tusk_session *session, tus
 /// [session] Switches to task `task`, or to TUSK_NO_TASK. Copies nothing: some microseconds. Forgets the
 /// source that is encoded.
 TUSK_API tusk_status tusk_session_set_task(tusk_session *session, int32_t task);
+
+/// [session] The same for `count` tasks that act one behind the other, each on what comes out of the one before it; of
+/// norms, biases and heads the last one counts. TUSK_ERROR_NOT_STACKABLE, and all stays as it is, if they have no meaning
+/// together; TUSK_ERROR_INVALID_ARGUMENT if there are more than this library stacks.
+TUSK_API tusk_status tusk_session_set_tasks(tusk_session *session, const int32_t *tasks, size_t count);
 
 /// Ids of a source with what the model takes around it, and the type of each. Arrays of `count`, in the session's memory,
 /// valid until the next call on it.
@@ -347,7 +343,8 @@ TUSK_API tusk_status tusk_session_encode_ids(
 TUSK_API tusk_status tusk_session_encode_text(
     tusk_session *session, const char *text, size_t count, const char *second, size_t second_count);
 
-/// [session] What the encoder made of the source: [S, D]. Before decoding begins, which takes its place.
+/// [session] What the encoder made of the source: [S, D], the rows of a task's prompt first. Before decoding begins, which
+/// takes its place.
 TUSK_API tusk_status tusk_session_get_hidden(tusk_session *session, tusk_matrix *hidden);
 
 /// [session] What the head made of the source, of an encoder: [1, outputs] logits, numbers or an embedding.

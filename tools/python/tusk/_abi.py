@@ -103,6 +103,7 @@ _PROTOTYPES: dict[str, tuple[object, ...]] = {
     "tusk_session_last_message": (c_char_p, _HANDLE),
     "tusk_session_get_footprint": (c_int32, _HANDLE, POINTER(Footprint)),
     "tusk_session_set_task": (c_int32, _HANDLE, c_int32),
+    "tusk_session_set_tasks": (c_int32, _HANDLE, POINTER(c_int32), c_size_t),
     "tusk_session_tokenize_text": (c_int32, _HANDLE, *_TEXT, *_TEXT, POINTER(Tokens)),
     "tusk_session_decode_ids": (c_int32, _HANDLE, POINTER(c_int32), c_size_t, POINTER(Text)),
     "tusk_session_encode_ids": (c_int32, _HANDLE, POINTER(c_int32), POINTER(c_int32), c_size_t),

@@ -151,14 +151,18 @@ class Model:
     @property
     def tasks(self) -> list[Task]:
         """All tasks that are mounted, in the order of their files."""
-        return [self._task(number) for number in range(self._info().tasks)]
+        return [self.task(number) for number in range(self._info().tasks)]
 
     @property
     def head(self) -> Task:
         """The backbone's own head, as a task without a name and number -1."""
-        return self._task(_abi.NO_TASK)
+        return self.task(_abi.NO_TASK)
 
-    def _task(self, number: int) -> Task:
+    def task(self, number: int) -> Task:
+        """Task `number`, or with -1 the backbone's own head.
+
+        Raises: UsageError if there is none.
+        """
         found = _abi.TaskInfo()
         status = library.tusk_model_get_task(self.handle, number, ctypes.byref(found))
         if status != _abi.OK:

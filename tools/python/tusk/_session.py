@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from . import _abi
 from ._abi import library
 from ._errors import error
-from ._model import Footprint, Model, footprint
+from ._model import Footprint, Model, Task, footprint
 
 OnToken = Callable[[int, str], bool | None]
 Ids = Sequence[int] | NDArray[Any]
@@ -65,7 +65,7 @@ class Session:
             raise model.failure(status)
         self.model = model
         self._handle: ctypes.c_void_p | None = handle
-        self._task: str | None = None
+        self._tasks: tuple[str, ...] = ()
         self._has_beams = options.beams > 1
 
     @property
@@ -87,18 +87,31 @@ class Session:
         return footprint(found)
 
     @property
-    def task(self) -> str | None:
-        """The name of the task that answers; None for the backbone alone. Setting it takes some microseconds.
+    def tasks(self) -> tuple[str, ...]:
+        """The names of the tasks that act, one behind the other; none for the backbone alone.
 
-        Raises: UsageError if there is no such task.
+        Setting them takes some microseconds. Of norms, biases and heads the last one counts.
+
+        Raises: UsageError if there is no such task, DataError if they have no meaning together.
         """
-        return self._task
+        return self._tasks
+
+    @tasks.setter
+    def tasks(self, names: Sequence[str]) -> None:
+        start, count, _kept = id_array([self.model.task_number(name) for name in names])
+        self._require(library.tusk_session_set_tasks(self.handle, start, count))
+        self._tasks = tuple(names)
+
+    @property
+    def task(self) -> str | None:
+        """The name of the only task that acts; None for the backbone alone. Setting it sets `tasks`."""
+        if len(self._tasks) > 1:
+            raise error(_abi.ERROR_USAGE, "several tasks are stacked: ask for `tasks`")
+        return self._tasks[0] if self._tasks else None
 
     @task.setter
     def task(self, name: str | None) -> None:
-        number = _abi.NO_TASK if name is None else self.model.task_number(name)
-        self._require(library.tusk_session_set_task(self.handle, number))
-        self._task = name
+        self.tasks = () if name is None else (name,)
 
     def tokenize(self, text: str, pair: str | None = None) -> Tokens:
         """The ids a text, or two that belong together, enter the model with; as `tokenizer(text, pair)`."""
@@ -114,7 +127,7 @@ class Session:
         return found.decode()
 
     def encode(self, text: str | Ids, pair: str | None = None, *, types: Ids | None = None) -> NDArray[np.float32]:
-        """What the encoder makes of a text, a pair, or ids with their types: float32 [S, D].
+        """What the encoder makes of a text, a pair, or ids with their types: float32 [S, D], a task's prompt first.
 
         As `last_hidden_state` of a transformers encoder, for one source without padding.
         """
@@ -181,9 +194,13 @@ class Session:
         self._require(library.tusk_session_classify_text(
             self.handle, *encoded(text), *encoded(pair), ctypes.byref(found), None))
         values = matrix_of(found)[0]
-        own = self.model._task(_abi.NO_TASK if self._task is None else self.model.task_number(self._task))
-        source = own if own.head != "none" else self.model.head
-        return Scores(values=values, labels=source.labels)
+        return Scores(values=values, labels=self._head().labels)
+
+    def _head(self) -> Task:
+        """The task whose head answers: the last with one, or the backbone's own."""
+        numbers = [self.model.task_number(name) for name in reversed(self._tasks)]
+        heads = (self.model.task(number) for number in numbers)
+        return next((task for task in heads if task.head != "none"), self.model.head)
 
     def embed(self, texts: str | Sequence[str]) -> NDArray[np.float32]:
         """The embedding of a text: float32 [outputs]; of N texts: float32 [N, outputs].
