@@ -6,7 +6,14 @@
 
 #define ISA(name) name##_portable
 #define FLOATS(name) name##_portable
+#if defined(__x86_64__)
+// There these prove the others, and serve processors before 2013: a tenth of tusk-nano is too much for that.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #include "lanes/all.h"
+#pragma clang attribute pop
+#else
+#include "lanes/all.h"
+#endif
 
 /// sum of a[k] * w[k]: |product| <= 16383 * 127, so int32 holds a block of them and int64 all blocks.
 INLINE int64_t dot_i16_i8_portable(const int16_t *a, const int8_t *w, size_t K) {
