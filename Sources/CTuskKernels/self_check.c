@@ -66,7 +66,9 @@ static bool integers_agree(const TuskKernels *candidate, const TuskKernels *refe
 /// What every float operation gave.
 typedef struct {
   float product[CHECK_M * CHECK_M];
-  float attended[CHECK_M * CHECK_D];
+  /// Of rows of each element.
+  float attended[TuskElementI8 + 1][CHECK_M * CHECK_D];
+  float combined[TuskElementI8 + 1][CHECK_M * CHECK_D];
   float rmsNormed[CHECK_M * CHECK_D];
   float layerNormed[CHECK_M * CHECK_D];
   float activated[TuskActivationLeakyRelu + 1][CHECK_D];
@@ -80,6 +82,53 @@ typedef struct {
 } FloatOutputs;
 
 enum { CHECK_TERMS = 2, CHECK_RANK = 3 };
+
+/// keys [CHECK_K, CHECK_D] as rows of each element, made by the kernels themselves.
+static void check_rows(const TuskKernels *k, const float *x, const float *keys, float *scratch, FloatOutputs *out) {
+  uint16_t halves[CHECK_K * CHECK_D];
+  int8_t codes[CHECK_K * CHECK_D];
+  float scales[CHECK_K];
+  k->convert_f16_f32(keys, CHECK_K * CHECK_D, halves);
+  k->quantize_i8_f32(keys, CHECK_K, CHECK_D, codes, scales);
+  const void *rows[] = {[TuskElementF32] = keys, [TuskElementF16] = halves, [TuskElementI8] = codes};
+  for (int element = TuskElementF32; element <= TuskElementI8; element++) {
+    TuskAttention head = {.queries = x,
+                          .queryStride = CHECK_D,
+                          .queryCount = CHECK_M,
+                          .element = (TuskElement)element,
+                          .keys = rows[element],
+                          .keyStride = CHECK_D,
+                          .values = rows[element],
+                          .valueStride = CHECK_D,
+                          .keyScales = scales,
+                          .valueScales = scales,
+                          .scaleStride = 1,
+                          .keyCount = CHECK_K,
+                          .prefixKeys = x,
+                          .prefixValues = x,
+                          .prefixStride = CHECK_D,
+                          .prefixCount = CHECK_M,
+                          .dKV = CHECK_D,
+                          .scale = 0.25f,
+                          .firstQueryIndex = 60,
+                          .causal = true,
+                          .out = out->attended[element],
+                          .outStride = CHECK_D};
+    k->attend_f32(&head, scratch);
+    TuskCombine product = {.x = x,
+                           .xStride = CHECK_D,
+                           .M = CHECK_M,
+                           .rows = rows[element],
+                           .element = (TuskElement)element,
+                           .rowStride = CHECK_D,
+                           .scales = element == TuskElementI8 ? scales : NULL,
+                           .N = CHECK_D,
+                           .K = CHECK_D,
+                           .y = out->combined[element],
+                           .yStride = CHECK_D};
+    k->combine_f32(&product);
+  }
+}
 
 static void check_kronecker(const TuskKernels *k, const float *x, const float *factors, float *scratch,
                             FloatOutputs *out) {
@@ -103,7 +152,8 @@ static void check_kronecker(const TuskKernels *k, const float *x, const float *f
                           .ruleLeft = factors + 3,
                           .ruleRight = factors + 4,
                           .full = factors + 5,
-                          .scaling = 1};
+                          .scaling = 0.5f,
+                          .accumulates = true};
   k->kronecker_f32(&layer, x, CHECK_D, 1, out->dense, CHECK_D, scratch, NULL);
 }
 
@@ -112,25 +162,7 @@ static void check_floats(const TuskKernels *k, const float *x, const float *keys
   __builtin_memset(out, 0, sizeof *out);
   TuskMatmulF32 product = {x, CHECK_D, CHECK_M, keys, CHECK_D, CHECK_D, NULL, out->product, CHECK_M};
   k->matmul_f32_f32_f32(&product, 0, CHECK_M);
-  TuskAttention head = {.queries = x,
-                        .queryStride = CHECK_D,
-                        .queryCount = CHECK_M,
-                        .keys = keys,
-                        .keyStride = CHECK_D,
-                        .values = keys,
-                        .valueStride = CHECK_D,
-                        .keyCount = CHECK_K,
-                        .prefixKeys = x,
-                        .prefixValues = x,
-                        .prefixStride = CHECK_D,
-                        .prefixCount = CHECK_M,
-                        .dKV = CHECK_D,
-                        .scale = 0.25f,
-                        .firstQueryIndex = 60,
-                        .causal = true,
-                        .out = out->attended,
-                        .outStride = CHECK_D};
-  k->attend_f32(&head, scratch);
+  check_rows(k, x, keys, scratch, out);
   k->rmsnorm_f32(x, CHECK_D, CHECK_M, CHECK_D, keys, 1e-6f, out->rmsNormed, CHECK_D);
   k->layernorm_f32(x, CHECK_D, CHECK_M, CHECK_D, keys, keys + 1, 1e-6f, out->layerNormed, CHECK_D);
   for (int kind = TuskActivationIdentity; kind <= TuskActivationLeakyRelu; kind++) {

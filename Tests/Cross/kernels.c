@@ -122,25 +122,41 @@ static void check_vectors(const TuskKernels *k) {
   finish("vectors");
 }
 
-static void check_attention(const TuskKernels *k) {
+/// Keys and values as rows of each element, and products with them.
+static void check_rows(const TuskKernels *k) {
   start();
   const size_t widths[] = {3, 8, 16, 20, 64, 72};
+  enum { KEYS = 150, WIDEST = 72 };
+  static uint16_t halves[KEYS * WIDEST];
+  static int8_t codes[KEYS * WIDEST];
+  static float scales[KEYS];
   for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
     size_t d = widths[w];
-    float *q = floats(ROWS * d), *keys = floats(150 * d), *values = floats(150 * d), *out = floats(ROWS * d);
+    float *q = floats(ROWS * KEYS), *keys = floats(KEYS * d), *out = floats(ROWS * d);
     float *bias = floats(400), *scratch = malloc(tusk_attention_scratch_floats(d) * sizeof *scratch);
+    k->convert_f16_f32(keys, KEYS * d, halves);
+    k->quantize_i8_f32(keys, KEYS, d, codes, scales);
+    const void *rows[] = {keys, halves, codes};
     for (size_t count = 1; count < 140; count += 23) {
-      TuskAttention head = {.queries = q, .queryStride = d, .queryCount = count % 2 ? ROWS : 1, .keys = keys,
-                            .keyStride = d, .values = values, .valueStride = d, .keyCount = count,
-                            .prefixKeys = values, .prefixValues = keys, .prefixStride = d, .prefixCount = count % 3 * 5,
-                            .dKV = d, .scale = 0.125f, .relativeBias = bias + 200, .firstQueryIndex = 9,
-                            .causal = count % 4 == 0, .out = out, .outStride = d};
-      k->attend_f32(&head, scratch);
-      take(out, ROWS * d * sizeof *out);
+      for (int element = TuskElementF32; element <= TuskElementI8; element++) {
+        TuskAttention head = {.queries = q, .queryStride = d, .queryCount = count % 2 ? ROWS : 1,
+                              .element = (TuskElement)element, .keys = rows[element], .keyStride = d,
+                              .values = rows[element], .valueStride = d, .keyScales = scales, .valueScales = scales,
+                              .scaleStride = 1, .keyCount = count, .prefixKeys = q, .prefixValues = keys,
+                              .prefixStride = d, .prefixCount = count % 3 * 5, .dKV = d, .scale = 0.125f,
+                              .relativeBias = bias + 200, .firstQueryIndex = 9, .causal = count % 4 == 0, .out = out,
+                              .outStride = d};
+        k->attend_f32(&head, scratch);
+        take(out, ROWS * d * sizeof *out);
+        TuskCombine product = {q, KEYS, ROWS, rows[element], (TuskElement)element, d,
+                               element == TuskElementI8 ? scales : NULL, count, d, out, d};
+        k->combine_f32(&product);
+        take(out, ROWS * d * sizeof *out);
+      }
     }
-    free(q), free(keys), free(values), free(out), free(bias), free(scratch);
+    free(q), free(keys), free(out), free(bias), free(scratch);
   }
-  finish("attention");
+  finish("attention, combine");
 }
 
 static void check_kronecker(const TuskKernels *k) {
@@ -148,13 +164,13 @@ static void check_kronecker(const TuskKernels *k) {
   for (size_t n = 1; n <= 4; n *= 2) {
     for (size_t rank = 1; rank <= 9; rank += 4) {
       size_t in = 72, out = 40;
-      float *x = floats(3 * in), *f = floats(n * in * out), *y = floats(3 * out), scratch[4096];
-      TuskKronecker layer = {.n = n, .in = in, .out = out, .inBlocks = n, .outBlocks = n, .rank = rank, .rule = f,
-                             .left = f + 1, .right = f + 2, .bias = f, .scaling = 0.5f};
+      float *x = floats(3 * in), *f = floats(n * in * out + 8), *y = floats(3 * out), scratch[4096];
+      TuskKronecker layer = {.n = n, .in = in, .out = out, .inBlocks = n, .outBlocks = 4, .rank = rank, .rule = f,
+                             .left = f + 1, .right = f + 2, .bias = f, .scaling = 1};
       k->kronecker_f32(&layer, x, in, 3, y, out, scratch, NULL);
       take(y, 3 * out * sizeof *y);
       layer = (TuskKronecker){.n = n, .in = in, .out = out, .inBlocks = n, .outBlocks = n, .ruleLeft = f,
-                              .ruleRight = f + 1, .full = f + 2, .scaling = 1};
+                              .ruleRight = f + 1, .full = f + 2, .scaling = 0.7f, .accumulates = true};
       k->kronecker_f32(&layer, x, in, 3, y, out, scratch, NULL);
       take(y, 3 * out * sizeof *y);
       free(x), free(f), free(y);
@@ -175,7 +191,7 @@ int main(int argc, char **argv) {
   check_matmul_i8(kernels, true);
   check_matmul_f32(kernels);
   check_vectors(kernels);
-  check_attention(kernels);
+  check_rows(kernels);
   check_kronecker(kernels);
   return 0;
 }
