@@ -10,7 +10,7 @@ public final class Session {
   public let plan: MemoryPlan
   public let config: BackboneConfig
   /// Name of the kernels in use: "portable", "avx2", ...
-  public let isaName: String
+  public var isaName: String { String(cString: workspace.kernels.name) }
   /// What choosing them has to tell, for a log.
   public let kernelNotice: KernelNotice?
   let weights: BackboneWeights
@@ -40,7 +40,6 @@ public final class Session {
     var selection = TuskSelection()
     let kernels = tusk_kernels_select(isaCap, &selection).pointee
     kernelNotice = KernelNotice(selection)
-    isaName = String(cString: kernels.name)
     let arena: Arena
     if let memory {
       arena = try Arena(byteCount: plan.arenaBytes, in: memory)

@@ -18,7 +18,8 @@ struct Measurement {
   }
 
   func run() throws(Failure) {
-    print("floorAnonymous", tusk_measure_memory().anonymous)
+    let lines = FootprintLines(stream: 1)
+    lines.add("floorAnonymous", tusk_measure_memory().anonymous)
     let started = tusk_monotonic_nanoseconds()
     let session: Session
     do throws(EngineError) {
@@ -30,24 +31,9 @@ struct Measurement {
       do throws(FormatError) { try session.setTask(task) } catch { throw Failure(error, path: options.files[0]) }
       mappedTasks += task.bytes.count
     }
-    print("openNanoseconds", tusk_monotonic_nanoseconds() - started)
+    lines.add("openNanoseconds", tusk_monotonic_nanoseconds() - started)
     try decode(session)
-    let use = tusk_measure_memory()
-    print("measuredAnonymous", use.anonymous)
-    print("measuredFile", use.file)
-    print("measuredPeak", use.peak)
-    print("majorFaults", use.majorFaults)
-    print("mappedBackbone", UInt64(model.backbone.mapping.count))
-    print("mappedTasks", UInt64(mappedTasks))
-    print("mountedTasks", UInt64(model.taskCount))
-    print("deviceBytes", use.deviceBytes)
-    print("tileTokens", UInt64(plan.tileTokens))
-    print("keyValuePrecision", UInt64(plan.keyValuePrecision.rawValue))
-    print("crossAttention", UInt64(plan.crossAttention.rawValue))
-    for category in MemoryCategory.allCases where category.isPrivate {
-      print(category.name, UInt64(plan.bytes(category)))
-    }
-    print("plannedPrivate", UInt64(plan.privateBytes))
+    lines.add(plan, model, mappedTasks: mappedTasks)
   }
 
   private func decode(_ session: Session) throws(Failure) {
@@ -69,12 +55,37 @@ struct Measurement {
       }
     } catch { throw Failure(error) }
   }
+}
 
-  private func print(_ name: StaticString, _ value: UInt64) {
+/// Planned and measured bytes as `name=value` lines.
+struct FootprintLines {
+  let stream: Int32
+
+  func add(_ name: StaticString, _ value: UInt64) {
     var line = Line()
     line.add(name)
     line.add("=")
     line.add(value)
-    line.write()
+    line.write(to: stream)
+  }
+
+  /// All there is to say at the end of a run.
+  func add(_ plan: MemoryPlan, _ model: Model, mappedTasks: Int) {
+    let use = tusk_measure_memory()
+    add("measuredAnonymous", use.anonymous)
+    add("measuredFile", use.file)
+    add("measuredPeak", use.peak)
+    add("majorFaults", use.majorFaults)
+    add("mappedBackbone", UInt64(model.backbone.mapping.count))
+    add("mappedTasks", UInt64(mappedTasks))
+    add("mountedTasks", UInt64(model.taskCount))
+    add("deviceBytes", use.deviceBytes)
+    add("tileTokens", UInt64(plan.tileTokens))
+    add("keyValuePrecision", UInt64(plan.keyValuePrecision.rawValue))
+    add("crossAttention", UInt64(plan.crossAttention.rawValue))
+    for category in MemoryCategory.allCases where category.isPrivate {
+      add(category.name, UInt64(plan.bytes(category)))
+    }
+    add("plannedPrivate", UInt64(plan.privateBytes))
   }
 }

@@ -21,6 +21,8 @@ func main(argc: Int32, argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>)
   do throws(Failure) {
     if options.measures {
       try Measurement(options).run()
+    } else if !options.inputIds.isEmpty {
+      try RawLogits(options).run()
     } else {
       try Answers(options).run()
     }
@@ -92,25 +94,31 @@ struct Model {
 struct Answers {
   private let options: Options
   private let model: Model
+  private let plan: MemoryPlan
   private let text: TextSession
 
   init(_ options: Options) throws(Failure) {
     self.options = options
     model = try Model(options.files)
-    let plan = try model.plan(options)
+    plan = try model.plan(options)
     do throws(TextError) {
       text = try TextSession(model.backbone, plan: plan, isaCap: tusk_isa_from_environment())
     } catch { throw Failure(error) }
+    if let notice = text.session.kernelNotice { Line.warn(notice.summary) }
     try mount(model.taskCount > 0 ? model.task(at: 0) : nil)
   }
 
   func run() throws(Failure) {
     if let line = options.text {
       try answer(line)
-      return
+    } else {
+      var reader = LineReader()
+      while let line = reader.next() { try answerLine(line) }
     }
-    var reader = LineReader()
-    while let line = reader.next() { try answerLine(line) }
+    guard options.reportsFootprint else { return }
+    var mappedTasks = 0
+    for position in 0..<model.taskCount { mappedTasks += model.task(at: position).bytes.count }
+    FootprintLines(stream: 2).add(plan, model, mappedTasks: mappedTasks)
   }
 
   /// `NAME<tab>TEXT` switches to a task first.

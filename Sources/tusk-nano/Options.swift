@@ -8,13 +8,21 @@ struct Options {
   var maxNewTokens = 64
   var sourceTokens = 512
   var beams = 1
+  /// Prints planned and measured bytes behind the answers.
+  var reportsFootprint = false
   /// Runs ids instead of text and prints planned and measured bytes.
   var measures = false
+  /// Ids to give raw logits for instead of answering a text, and their token types.
+  var inputIds: [Int32] = []
+  var tokenTypeIds: [Int32] = []
+  /// Without them, the decoder's start token.
+  var decoderInputIds: [Int32] = []
 
   enum Failure: Error {
     case help
     case missingValue([UInt8])
     case notANumber([UInt8])
+    case notIds([UInt8])
     case unknownOption([UInt8])
     case tooFewArguments
   }
@@ -33,10 +41,15 @@ struct Options {
         measures = true
         continue
       }
+      if argument.equals("--footprint") {
+        reportsFootprint = true
+        continue
+      }
       guard index < arguments.count, let value = arguments[index] else {
         throw .missingValue(UnsafePointer(argument).bytes)
       }
       index += 1
+      if try takeIds(argument, UnsafePointer(value)) { continue }
       guard let number = UnsafePointer(value).byteCountValue, number > 0 else {
         throw .notANumber(UnsafePointer(value).bytes)
       }
@@ -54,12 +67,29 @@ struct Options {
         throw .unknownOption(UnsafePointer(argument).bytes)
       }
     }
-    guard positional.count >= (measures ? 1 : 2) else { throw .tooFewArguments }
-    if !measures {
+    let hasText = !measures && inputIds.isEmpty
+    guard positional.count >= (hasText ? 2 : 1) else { throw .tooFewArguments }
+    if hasText {
       let last = positional.removeLast()
       if !last.equals("-") { text = last.bytes }
     }
     files = positional
+  }
+
+  /// Whether `option` takes ids, which then are its value's.
+  private mutating func takeIds(
+    _ option: UnsafePointer<CChar>, _ value: UnsafePointer<CChar>
+  ) throws(Failure) -> Bool {
+    if option.equals("--input-ids") {
+      inputIds = try value.ids
+    } else if option.equals("--token-type-ids") {
+      tokenTypeIds = try value.ids
+    } else if option.equals("--decoder-input-ids") {
+      decoderInputIds = try value.ids
+    } else {
+      return false
+    }
+    return true
   }
 
   static let help: StaticString = """
@@ -79,7 +109,10 @@ struct Options {
       --beams N            beam search, default 1: greedy
       --threads N          default 1
       --budget SIZE        upper bound on private memory, for example 12MB or 900KB
+      --footprint          print planned and measured bytes on standard error, behind the answers
       --measure            run a source of --source-tokens ids and --max-new-tokens steps, print bytes
+      --input-ids IDS      no text: write the logits for these ids, separated by commas, as raw float32; with
+      --decoder-input-ids IDS, --token-type-ids IDS
     """
 }
 
@@ -100,6 +133,26 @@ extension UnsafePointer<CChar> {
     guard bytes.count == text.utf8CodeUnitCount else { return false }
     for index in 0..<bytes.count where bytes[index] != text.utf8Start[index] { return false }
     return true
+  }
+
+  /// Ids separated by commas.
+  var ids: [Int32] {
+    get throws(Options.Failure) {
+      var ids: [Int32] = []
+      var next: Int32?
+      for byte in bytes {
+        if byte == 0x2C, let id = next {
+          ids.append(id)
+          next = nil
+        } else if byte >= 0x30, byte <= 0x39, next ?? 0 < Int32.max / 10 {
+          next = (next ?? 0) * 10 + Int32(byte - 0x30)
+        } else {
+          throw .notIds(bytes)
+        }
+      }
+      guard let last = next else { throw .notIds(bytes) }
+      return ids + [last]
+    }
   }
 
   /// A number with an optional unit: KB, MB, GB (thousands) or KiB, MiB, GiB.

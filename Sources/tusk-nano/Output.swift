@@ -26,6 +26,14 @@ struct Line {
     bytes += digits.reversed()
   }
 
+  /// Writes "tusk-nano: warning: ..." to standard error.
+  static func warn(_ text: StaticString) {
+    var line = Line()
+    line.add("tusk-nano: warning: ")
+    line.add(text)
+    line.write(to: 2)
+  }
+
   /// Writes the line to standard output (1) or standard error (2).
   func write(to stream: Int32 = 1) {
     let all = bytes + [0x0A]
@@ -92,6 +100,11 @@ struct Failure: Error {
     case .notANumber(let value):
       self.init(64) { line in
         line.add("not a number above 0: ")
+        line.add(value)
+      }
+    case .notIds(let value):
+      self.init(64) { line in
+        line.add("not ids separated by commas: ")
         line.add(value)
       }
     case .unknownOption(let option):

@@ -32,13 +32,14 @@ struct CommandLineTool {
     try run(arguments, input: input, environment: environment)
   }
 
+  /// - Parameter program: a built program's name.
   static func run(
-    _ arguments: [String], input: [UInt8] = [], environment: [String: String] = [:]
+    _ arguments: [String], input: [UInt8] = [], environment: [String: String] = [:], program: String = "tusk"
   ) throws -> Outcome {
     // Files rather than pipes: nobody has to read while the command runs.
     let folder = try TemporaryFolder()
     let process = Process()
-    process.executableURL = productFolder.appendingPathComponent("tusk")
+    process.executableURL = productFolder.appendingPathComponent(program)
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardInput = try FileHandle(forReadingFrom: try folder.file("input", input))
@@ -50,7 +51,7 @@ struct CommandLineTool {
     let end = Date(timeIntervalSinceNow: 120)
     while process.isRunning && Date() < end { Thread.sleep(forTimeInterval: 0.002) }
     if process.isRunning {
-      Issue.record("still running after 120 s: tusk \(arguments.joined(separator: " "))")
+      Issue.record("still running after 120 s: \(program) \(arguments.joined(separator: " "))")
       kill(process.processIdentifier, SIGKILL)
     }
     process.waitUntilExit()

@@ -128,7 +128,7 @@ struct TextTests {
 }
 
 /// The demonstration's backbone with two of its tasks, as a bundle in a folder of its own.
-private final class Demonstration: Sendable {
+final class Demonstration: Sendable {
   let bundle: String
   private let folder: TemporaryFolder
 
