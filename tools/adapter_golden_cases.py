@@ -74,7 +74,8 @@ def library_prompt_cases() -> Iterator[tuple[str, Case]]:
     small = dict(prefix_length=3, bottleneck_size=6)
     # The pool is stored once per layer, which safetensors refuses.
     bin_only: dict[str, Any] = dict(formats=("bin",))
-    yield "t5_prefix", one("t5", PrefixTuningConfig(**small), **bin_only)
+    # The file of T5's head then holds the prefixes too, once more.
+    yield "t5_prefix", one("t5", PrefixTuningConfig(**small), with_head=True, **bin_only)
     yield "t5_prefix_decoder_only", one("t5_gated", PrefixTuningConfig(
         prefix_length=4, flat=True, encoder_prefix=False, cross_prefix=False), **bin_only)
     yield "t5_prefix_ejected", one("t5", PrefixTuningConfig(**small), eject=True, **bin_only)

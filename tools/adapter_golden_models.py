@@ -102,7 +102,8 @@ def library_model(case: Case, root: Path) -> Any:
             {key: value for key, value in backbone.state_dict().items() if not key.startswith("lm_head")})
         last = list(case.tasks)[-1]
         model.add_seq2seq_lm_head(last)
-        model.heads[last][0].weight = model.transformer.shared.weight
+        model.heads[last][0].weight = (model.transformer.shared.weight if backbone.config.tie_word_embeddings
+                                       else backbone.lm_head.weight)
     else:
         getattr(model, model.base_model_prefix).load_state_dict(backbone.state_dict(), strict=False)
     return model
