@@ -1,7 +1,4 @@
-"""What a case of a golden-adapters folder must hold: tasks of any kind, alone, stacked or averaged.
-
-A case that is listed in `pending.txt` may fail, but not pass: then it must leave the list.
-"""
+"""What a case of a golden-adapters folder must hold: tasks of any kind, alone, stacked or averaged, or refused."""
 
 from __future__ import annotations
 
@@ -22,7 +19,6 @@ from read_tusk import compare_with_checkpoint, open_tusk
 
 # Models this narrow have few numbers to average a rounding error over (worst seen: 3.8 %); a missing term costs far more.
 INT8_TOLERANCE = 0.05
-PENDING = "pending.txt"
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,6 @@ class AdapterCase:
     tasks: tuple[str, ...]
     average: tuple[float, ...]
     output_rows: tuple[int, ...]
-    is_pending: bool
     # What the message of the refusal must name, if the task must be refused.
     refused_naming: tuple[str, ...] | None
 
@@ -62,23 +57,17 @@ class AdapterCase:
 
 
 def discover(root: Path) -> list[AdapterCase]:
-    names = [folder.name for folder in folders_in(root / "cases")]
-    listed = (root / PENDING).read_text().split() if (root / PENDING).exists() else []
-    unknown = sorted(set(listed) - set(names))
-    if unknown:
-        raise GoldenError(f"{root / PENDING}: no cases named {', '.join(unknown)}")
-    return [read_case(root, name, name in listed) for name in names]
+    return [read_case(root, folder) for folder in folders_in(root / "cases")]
 
 
-def read_case(root: Path, name: str, is_pending: bool) -> AdapterCase:
-    folder = root / "cases" / name
+def read_case(root: Path, folder: Path) -> AdapterCase:
     case = load_json(folder / "case.json")
     try:
         backbone = (root / case["backbone"]).resolve()
-        return AdapterCase(f"cases/{name}", folder, Backbone(backbone, load_json(backbone / "config.json")),
-                           root / case["inputs"], tuple(case["tasks"]), tuple(case.get("average", ())),
-                           tuple(case["output_rows"]), is_pending,
-                           tuple(case["refused_naming"]) if "refused_naming" in case else None)
+        return AdapterCase(
+            f"cases/{folder.name}", folder, Backbone(backbone, load_json(backbone / "config.json")),
+            root / case["inputs"], tuple(case["tasks"]), tuple(case.get("average", ())), tuple(case["output_rows"]),
+            tuple(case["refused_naming"]) if "refused_naming" in case else None)
     except KeyError as error:
         raise GoldenError(f"{folder / 'case.json'}: no {error}") from error
 
@@ -186,18 +175,3 @@ def check_argmax(found: np.ndarray, wanted: np.ndarray, result: Result) -> None:
     result.count("argmax", int(equal.sum()), equal.size)
     result.count("clear", int((equal & clear).sum()), int(clear.sum()))
     result.require(bool(equal[clear].all()), f"{int((~equal & clear).sum())} clear argmaxes differ")
-
-
-def take_out(root: Path, case: AdapterCase) -> None:
-    listed = (root / PENDING).read_text().split()
-    (root / PENDING).write_text("".join(f"{name}\n" for name in listed if name != case.folder.name))
-
-
-def settle_pending(case: AdapterCase, results: list[Result]) -> list[Result]:
-    """Failures of a listed case are its state, not a failure of the run; passing while listed is one."""
-    if not case.is_pending:
-        return results
-    if not any(result.failures for result in results):
-        return [Result(case.name, "-", failures=[f"passes: take it out of {PENDING} (--settle)"])]
-    first = next(result.failures[0] for result in results if result.failures)
-    return [Result(case.name, "-", pending=first.splitlines()[0])]

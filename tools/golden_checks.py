@@ -33,8 +33,6 @@ class Result:
     quantities: dict[str, Any] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     skipped: str | None = None
-    # Why a case that is listed as pending does not pass yet.
-    pending: str | None = None
     positions: int = 0
     equal_positions: int = 0
 
