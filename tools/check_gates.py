@@ -72,6 +72,9 @@ GATES: list[Gate] = [
          "<= 32 MB private, >= 200 MB/s"),
     Gate("int8-error", "int8 weights and 14-bit activations stay close to float32 on T5-base shapes",
          "swift build -c release && tools/check_int8_error.py", last(r"error ([\d.]+ %)"), "<= 2 %, same bits at 1 and 2 threads"),
+    Gate("methods", "every method of the Compacter paper trains as many numbers as the paper says",
+         "swift build -c release --product tusk && tools/method_table.py", last(r"(\d+ methods counted)"),
+         "all as the authors' code counts them"),
     Gate("footprint", "private memory is what was planned, with 1 task and with 100",
          "swift build -c release && TUSK_EMBEDDED=1 swift build --scratch-path .build-embedded -c release && "
          "tools/check_footprint.py", last(r"footprint: ([\d,]+ bytes private)"), "plan +- 3 % or 256 KB"),

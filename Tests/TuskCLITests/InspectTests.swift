@@ -71,4 +71,33 @@ struct InspectTests {
     #expect(tasks.map { $0["name"] as? String } == ["tiny", "second"])
     #expect(tasks[1]["percent_of_backbone"] as? Double == 3)
   }
+
+  @Test(
+    arguments: [
+      ("bert_lora", "product", ["q", "k", "v", "o", "wi", "wo"], nil),
+      ("bert_prefix", "prefix", nil, 0), ("bert_prompt", "prompt", nil, 0),
+    ] as [(String, String, [String]?, Int?)])
+  func everyKindOfAttachmentIsTold(name: String, kind: String, possible: [String]?, tokens: Int?) throws {
+    let fixtures = CommandLineTool.golden.deletingLastPathComponent().appendingPathComponent("golden-adapters")
+    let encoder = folder.path("bert.tusk")
+    let path = folder.path("task.tusk")
+    try CommandLineTool.run(
+      "convert", "backbone", fixtures.appendingPathComponent("backbones/bert").path, "--output", encoder)
+    let converted = try CommandLineTool.run(
+      "convert", "task", fixtures.appendingPathComponent("cases/peft_\(name)/task").path, "--backbone", encoder,
+      "--output", path)
+    try #require(converted.exitCode == 0, "\(converted.errors)")
+    let tasks = try #require(try CommandLineTool.run("inspect", path, "--json").object()["tasks"] as? [[String: Any]])
+    #expect(tasks[0]["origin"] as? String == "peft")
+    let attachments = try #require(tasks[0]["attachments"] as? [[String: Any]])
+    #expect(attachments.count == 1 && attachments[0]["kind"] as? String == kind)
+    let targets = attachments[0]["targets"] as? [String]
+    #expect((targets == nil) == (possible == nil))
+    #expect(Set(targets ?? []).isSubset(of: possible ?? []) && targets?.isEmpty != true)
+    let found = attachments[0]["tokens"] as? Int
+    #expect((found == nil) == (tokens == nil) && found ?? 1 > 0)
+    let text = try CommandLineTool.run("inspect", path).text
+    let count = try #require(attachments[0]["count"] as? Int)
+    #expect(text.contains(": PEFT, backbone ") && text.contains("\n  \(count) \(kind)"))
+  }
 }

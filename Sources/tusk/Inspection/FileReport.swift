@@ -129,7 +129,7 @@ extension FileReport.Task {
     bytes = task.bytes.count
     vocabularySize = task.vocabularySize
     self.adapters = adapters.count
-    attachments = task.costs.map { AttachmentReport($0) }
+    attachments = task.costs.map { AttachmentReport($0, of: task) }
     bottleneckWidths = Set(adapters.map(\.bottleneckWidth)).sorted()
     phmDims = Set(linears.map(\.phmDim)).sorted()
     factorRanks = Set(linears.map(\.factorRank)).sorted()

@@ -16,26 +16,27 @@ extension FileReport {
 
   private var taskLines: [String] {
     var table = Table(
-      "task", "parameters", "of backbone", "factors", "biases", "norms", "rule", "scaling", "head", "bytes")
+      "task", "parameters", "of backbone", "factors", "biases", "norms", "rule", "scaling", "prompts", "head",
+      "bytes")
     for task in tasks {
       let parts = task.parametersByKind
       table.add(
         task.name.printable, task.parameters.grouped,
         String(format: "%.3f %%", task.percentOfBackbone), parts.factors.grouped,
-        parts.biases.grouped, parts.norms.grouped, parts.rule.grouped, parts.scaling.grouped, parts.head.grouped,
-        task.bytes.grouped)
+        parts.biases.grouped, parts.norms.grouped, parts.rule.grouped, parts.scaling.grouped,
+        parts.prompts.grouped, parts.head.grouped, task.bytes.grouped)
     }
     var lines = table.lines
     for task in tasks {
       lines += [
         "",
-        "\(task.name.printable): \(task.origin == "authors" ? "authors' code" : "adapters library"), "
-          + "\(task.adapters.counted("adapter")), backbone \(task.fingerprint)",
+        "\(task.name.printable): \(task.originText), backbone \(task.fingerprint)",
       ]
-      if task.adapters > 0 {
+      if !task.phmDims.isEmpty {
+        var parts = ["n \(list(task.phmDims))", "rank \(list(task.factorRanks))"]
+        if task.adapters > 0 { parts.append("bottleneck \(list(task.bottleneckWidths))") }
         lines.append(
-          "  n \(list(task.phmDims)), rank \(list(task.factorRanks)), bottleneck \(list(task.bottleneckWidths)), "
-            + task.activations.joined(separator: " and "))
+          "  " + (parts + [task.activations.joined(separator: " and ")]).filter { !$0.isEmpty }.joined(separator: ", "))
       }
       lines += task.attachments.map { "  " + $0.line }
       lines += (task.head?.lines ?? []).map { "  " + $0 }
@@ -57,6 +58,17 @@ extension FileReport {
       rest = rest.dropFirst(run.count)
     }
     return table.lines
+  }
+}
+
+extension FileReport.Task {
+  fileprivate var originText: String {
+    switch origin {
+    case "authors": "authors' code"
+    case "peft": "PEFT"
+    case "tasks": "made from other tasks"
+    default: "adapters library"
+    }
   }
 }
 
