@@ -14,8 +14,10 @@ enum RandomModel {
   }
 
   /// A pack whose tensors depend on nothing but their role, stack, block and shape; `damaged` ones are not numbers.
+  /// - Parameter change: of a row of a tensor.
   static func backbone(
-    _ config: BackboneConfig, head: [UInt8]? = nil, tokenizer: [UInt8]? = nil, damaged: TensorRole? = nil
+    _ config: BackboneConfig, head: [UInt8]? = nil, tokenizer: [UInt8]? = nil, damaged: TensorRole? = nil,
+    change: (_ spec: TensorSpec, _ row: Int, _ values: inout [Float]) -> Void = { _, _, _ in }
   ) throws -> PackedFile {
     let path = GoldenFixtures.temporaryPath()
     defer { try? FileManager.default.removeItem(atPath: path) }
@@ -24,10 +26,11 @@ enum RandomModel {
       var scales: [Float] = []
       var random = SystemlessRandom(
         seed: UInt64(spec.role.rawValue) << 32 | UInt64(spec.stack.rawValue) << 16 | UInt64(spec.layer))
-      for _ in 0..<spec.rows {
-        let row = (0..<spec.columns).map { _ in
+      for index in 0..<spec.rows {
+        var row = (0..<spec.columns).map { _ in
           spec.role.isNorm ? 1 : random.normal() / Float(spec.columns).squareRoot()
         }
+        change(spec, index, &row)
         try encoded(spec.role == damaged ? row.map { _ in .nan } : row, spec, &scales).withUnsafeBytes {
           try writer.append($0)
         }

@@ -15,7 +15,7 @@ struct TaskStack {
   /// - Precondition: at most `limit` tasks.
   init(_ tasks: [TaskSection]) {
     precondition(tasks.count <= Self.limit, "a stack has at most four tasks")
-    for task in tasks { append(task) }
+    for index in 0..<tasks.count { append(tasks[index]) }
   }
 
   mutating func append(_ task: TaskSection) {
