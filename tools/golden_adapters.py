@@ -14,11 +14,12 @@ from golden_checks import (CLEAR_GAP_ERRORS, ENCODER_TOLERANCE, LOGITS_TOLERANCE
                            root_mean_square, section_bytes, worst)
 from golden_tusk import Tusk, ToolError
 from integer_encoder import Encoder
-from integer_model import load_model
+from integer_model import EncoderDecoder, load_model
 from read_tusk import compare_with_checkpoint, open_tusk
 
-# Models this narrow have few numbers to average a rounding error over (worst seen: 3.8 %); a missing term costs far more.
+# Models this narrow have few numbers to average a rounding error over, worst seen 3.8 %; a missing term costs far more.
 INT8_TOLERANCE = 0.05
+NEW_TOKENS = 8
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,8 @@ def convert(case: AdapterCase, pack: str, tusk: Tusk, result: Result) -> tuple[P
     return backbone, tasks
 
 
-def modelled(case: AdapterCase, backbone: Path, tasks: list[Path]) -> list[tuple[np.ndarray, np.ndarray | None]]:
+def modelled(case: AdapterCase, model: EncoderDecoder | Encoder) -> list[tuple[np.ndarray | None, np.ndarray]]:
     """The same of the numpy model, which reads the packed files."""
-    model = load_model(backbone, tasks)
     if isinstance(model, Encoder):
         outputs = [model.encode(np.array(ids), np.array(types))
                    for ids, types in zip(case.rows("input_ids"), case.rows("token_type_ids"))]
@@ -117,21 +117,24 @@ def check(case: AdapterCase, pack: str, tusk: Tusk) -> Result:
         check_refusal(case, pack, tusk, result)
         return result
     backbone, tasks = convert(case, pack, tusk, result)
-    found, model = answers(case, backbone, tasks, tusk), modelled(case, backbone, tasks)
+    model = load_model(backbone, tasks)
+    found, expected = answers(case, backbone, tasks, tusk), modelled(case, model)
     if pack == "float32":
-        for prefix, pairs in (("", found), ("numpy_", model)):
+        for prefix, pairs in (("", found), ("numpy_", expected)):
             for (_, output), wanted in zip(pairs, case.outputs):
                 result.limit(f"{prefix}encoder", worst(output, wanted), ENCODER_TOLERANCE)
             if case.logits is not None:
                 result.limit(f"{prefix}logits", worst(np.stack([logits for logits, _ in pairs]), case.logits),
                              LOGITS_TOLERANCE)
+        if isinstance(model, EncoderDecoder):
+            check_generation(case, backbone, tasks, tusk, model, result)
         return result
-    outputs, expected = [output for _, output in found], [output for _, output in model]
+    outputs = [output for _, output in found]
     result.limit("relative_rms", relative_error(outputs, case.outputs), INT8_TOLERANCE)
-    result.limit("model_encoder", relative_error(outputs, expected), MODEL_TOLERANCE)
+    result.limit("model_encoder", relative_error(outputs, [output for _, output in expected]), MODEL_TOLERANCE)
     if case.logits is not None:
         logits = [row for row, _ in found]
-        result.limit("model", relative_error(logits, [row for row, _ in model]), MODEL_TOLERANCE)
+        result.limit("model", relative_error(logits, [row for row, _ in expected]), MODEL_TOLERANCE)
         check_argmax(np.stack(logits), case.logits, result)
     return result
 
@@ -155,6 +158,16 @@ def check_refusal(case: AdapterCase, pack: str, tusk: Tusk, result: Result) -> N
             result.require(word in message, f"the message does not name {word}: {message}")
     left = [path.name for path in tusk.work.glob(f"{name.replace('/', '-')}.tusk*")]
     result.require(not left or "exit" not in result.quantities, f"left behind: {left}")
+
+
+def check_generation(case: AdapterCase, backbone: Path, tasks: list[Path], tusk: Tusk, model: EncoderDecoder,
+                     result: Result) -> None:
+    """Token by token, with keys and values kept, the engine goes where the model goes, which computes all anew."""
+    source = case.rows("input_ids")[1]
+    wanted = model.greedy(model.encode(np.array(source)), NEW_TOKENS + 1)
+    found = tusk.generate(backbone, tasks, source, NEW_TOKENS)["ids"]
+    result.count("greedy", int(found == wanted), 1)
+    result.require(found == wanted, f"greedy {found}, the model {wanted}")
 
 
 def relative_error(found: list[np.ndarray], wanted: list[np.ndarray]) -> float:
