@@ -62,9 +62,11 @@ struct OpenTask {
   let conversion: TaskConversion
   let section: TaskSection
 
-  init(_ directory: String, on backbone: ConvertedBackbone, name: String? = nil) throws(ConversionError) {
+  init(
+    _ directory: String, on backbone: ConvertedBackbone, name: String? = nil, weights: WeightEncoding = .float32
+  ) throws(ConversionError) {
     conversion = try TaskConversion(
-      directory: directory, backbone: backbone.file, backbonePath: backbone.path, name: name)
+      directory: directory, backbone: backbone.file, backbonePath: backbone.path, name: name, weights: weights)
     do {
       let scratch = try ScratchDirectory()
       try conversion.write(to: scratch.path + "/task.tusk")

@@ -71,7 +71,9 @@ struct PEFTScale {
           .unsupported, file: settings.file, subject: key,
           "found the regular expression '\(text.printable)', which is beyond what Tusk can match")
       }
-      guard let value = read(value) else { throw object.error(text, required: required) }
+      guard let value = read(value) else {
+        throw settings.error(key, required: "\(required) for '\(text.printable)'")
+      }
       patterns.append((pattern, value))
     }
     return patterns
