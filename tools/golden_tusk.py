@@ -40,6 +40,9 @@ class Tusk:
     isa: str | None = None
     threads: int | None = None
     budget: int | None = None
+    # A command that starts tusk-nano, perhaps in an emulator: its logits have to be those of `tusk` bit for bit.
+    nano: list[str] | None = None
+    nano_answers: int = 0
     packed: dict[tuple[Path, str], Path] = field(default_factory=dict)
 
     def call(self, *arguments: str | Path) -> str:
@@ -94,7 +97,9 @@ class Tusk:
         arguments = ["logits", backbone, *task_options(task), "--input-ids", joined(source),
                      "--decoder-input-ids", joined(target), "--output", output, "--encoder-output", encoder_output]
         self.call(*arguments, *self.engine_options())
-        return np.load(output, allow_pickle=False), np.load(encoder_output, allow_pickle=False)
+        logits = np.load(output, allow_pickle=False)
+        self.require_nano(logits, backbone, task, ["--input-ids", joined(source), "--decoder-input-ids", joined(target)])
+        return logits, np.load(encoder_output, allow_pickle=False)
 
     def encoder_logits(self, backbone: Path, task: Path | list[Path] | None, ids: list[int],
                        types: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +110,23 @@ class Tusk:
         arguments = ["logits", backbone, *task_options(task), "--input-ids", joined(ids),
                      "--token-type-ids", joined(types), "--output", output, "--encoder-output", encoder_output]
         self.call(*arguments, *self.engine_options())
-        return np.load(output, allow_pickle=False), np.load(encoder_output, allow_pickle=False)
+        logits = np.load(output, allow_pickle=False)
+        self.require_nano(logits, backbone, task, ["--input-ids", joined(ids), "--token-type-ids", joined(types)])
+        return logits, np.load(encoder_output, allow_pickle=False)
+
+    def require_nano(self, logits: np.ndarray, backbone: Path, tasks: Path | list[Path] | None,
+                     options: list[str]) -> None:
+        """tusk-nano mounts one task at a time, so a stack of tasks is not its to answer."""
+        names = tasks if isinstance(tasks, list) else [tasks] if tasks else []
+        if self.nano is None or len(names) > 1:
+            return
+        command = [*self.nano, str(backbone), *map(str, names), *options]
+        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_SECONDS)
+        if done.returncode != 0:
+            raise ToolError(command, done.returncode, done.stderr.decode(errors="replace"))
+        if done.stdout != logits.astype("<f4").tobytes():
+            raise ToolError(command, 0, "not the logits of tusk bit for bit")
+        self.nano_answers += 1
 
     def generate(self, backbone: Path, task: Path | None, source: list[int], new_tokens: int, beams: int = 1,
                  source_tokens: int | None = None) -> dict[str, Any]:

@@ -43,7 +43,7 @@ struct RawLogits {
       } else if session.headSection() != nil {
         write(try session.headOutput())
       } else {
-        let count = options.inputIds.count * session.config.dModel
+        let count = session.encodedRowCount() * session.config.dModel
         write(UnsafeBufferPointer(start: session.encoderOutput, count: count))
       }
     } catch { throw Failure(error) }
