@@ -29,8 +29,8 @@ from golden_checks import CLEAR_GAP_ERRORS, Packs, root_mean_square
 from golden_tusk import ToolError, Tusk
 
 PACKAGE = Path(__file__).resolve().parent.parent
-# Relative error of the logits. Halves round by 2^-12 and codes by 1/254 of the largest number of a head; float32 differs
-# by the order of its sums.
+# Relative error of the logits. Halves round by 2^-12 and codes by 1/254 of the largest number of a head; float32
+# differs by the order of its sums.
 LIMITS = {"float32": 0.0005, "float16": 0.002, "int8": 0.01}
 # Tasks that were trained on a handful of pairs hang on single keys and multiply every error: there a plan may err by
 # this share of what int8 weights err by on the same source. A budget must cost little beside the weights' encoding.
