@@ -73,15 +73,17 @@ def read_case(root: Path, folder: Path) -> AdapterCase:
         raise GoldenError(f"{folder / 'case.json'}: no {error}") from error
 
 
-def convert(case: AdapterCase, pack: str, tusk: Tusk, result: Result) -> tuple[Path, list[Path]]:
+def convert(case: AdapterCase, pack: str, tusk: Tusk, result: Result,
+            dense: str = "float32") -> tuple[Path, list[Path]]:
+    """`dense`: what the matrices of bottlenecks are kept as."""
     backbone = tusk.backbone(case.backbone.folder, pack)
     compare_with_checkpoint(open_tusk(backbone), case.backbone.folder)
     tasks = []
     for name in case.tasks:
         folder = case.folder / name
-        tasks.append(tusk.task(folder, backbone, f"{case.name}-{name}-{pack}"))
+        tasks.append(tusk.task(folder, backbone, f"{case.name}-{name}-{pack}", dense))
         if all(any(folder.glob(f"*{suffix}")) for suffix in (".bin", ".safetensors")):
-            other = tusk.task(tusk.only(folder, ".safetensors"), backbone, f"{case.name}-{name}-{pack}-bin")
+            other = tusk.task(tusk.only(folder, ".safetensors"), backbone, f"{case.name}-{name}-{pack}-bin", dense)
             result.require(section_bytes(other) == section_bytes(tasks[-1]), "the .bin gives another task")
     if case.average:
         tasks = [tusk.average(tasks, case.average, f"{case.name}-average-{pack}")]
@@ -117,18 +119,32 @@ def check(case: AdapterCase, pack: str, tusk: Tusk) -> Result:
         check_refusal(case, pack, tusk, result)
         return result
     backbone, tasks = convert(case, pack, tusk, result)
+    if pack == "float32":
+        compare(case, backbone, tasks, tusk, result)
+        return result
+    compare_int8(case, backbone, tasks, tusk, result)
+    backbone, tasks = convert(case, pack, tusk, result, dense="int8")
+    if any(linear.codes is not None for task in tasks for linear in open_tusk(task).task().linears):
+        result.quantities["dense"] = "int8"
+        compare_int8(case, backbone, tasks, tusk, result)
+    return result
+
+
+def compare(case: AdapterCase, backbone: Path, tasks: list[Path], tusk: Tusk, result: Result) -> None:
     model = load_model(backbone, tasks)
     found, expected = answers(case, backbone, tasks, tusk), modelled(case, model)
-    if pack == "float32":
-        for prefix, pairs in (("", found), ("numpy_", expected)):
-            for (_, output), wanted in zip(pairs, case.outputs):
-                result.limit(f"{prefix}encoder", worst(output, wanted), ENCODER_TOLERANCE)
-            if case.logits is not None:
-                result.limit(f"{prefix}logits", worst(np.stack([logits for logits, _ in pairs]), case.logits),
-                             LOGITS_TOLERANCE)
-        if isinstance(model, EncoderDecoder):
-            check_generation(case, backbone, tasks, tusk, model, result)
-        return result
+    for prefix, pairs in (("", found), ("numpy_", expected)):
+        for (_, output), wanted in zip(pairs, case.outputs):
+            result.limit(f"{prefix}encoder", worst(output, wanted), ENCODER_TOLERANCE)
+        if case.logits is not None:
+            result.limit(f"{prefix}logits", worst(np.stack([logits for logits, _ in pairs]), case.logits),
+                         LOGITS_TOLERANCE)
+    if isinstance(model, EncoderDecoder):
+        check_generation(case, backbone, tasks, tusk, model, result)
+
+
+def compare_int8(case: AdapterCase, backbone: Path, tasks: list[Path], tusk: Tusk, result: Result) -> None:
+    found, expected = answers(case, backbone, tasks, tusk), modelled(case, load_model(backbone, tasks))
     outputs = [output for _, output in found]
     result.limit("relative_rms", relative_error(outputs, case.outputs), INT8_TOLERANCE)
     result.limit("model_encoder", relative_error(outputs, [output for _, output in expected]), MODEL_TOLERANCE)
@@ -136,7 +152,6 @@ def check(case: AdapterCase, pack: str, tusk: Tusk) -> Result:
         logits = [row for row, _ in found]
         result.limit("model", relative_error(logits, [row for row, _ in expected]), MODEL_TOLERANCE)
         check_argmax(np.stack(logits), case.logits, result)
-    return result
 
 
 def check_refusal(case: AdapterCase, pack: str, tusk: Tusk, result: Result) -> None:

@@ -69,9 +69,9 @@ class Tusk:
             self.packed[key] = output
         return self.packed[key]
 
-    def task(self, folder: Path, backbone: Path, name: str) -> Path:
+    def task(self, folder: Path, backbone: Path, name: str, dense: str = "float32") -> Path:
         output = self.work / f"{name.replace('/', '-')}.tusk"
-        self.call("convert", "task", folder, "--backbone", backbone, "--output", output)
+        self.call("convert", "task", folder, "--backbone", backbone, "--weights", dense, "--output", output)
         return output
 
     def average(self, tasks: list[Path], weights: tuple[float, ...], name: str) -> Path:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Record what `adapters`, PEFT and the Compacter authors' arithmetic answer, for every kind of adapter and for stacks.
 
-The backbones are tiny, some are those of the other golden folders; the tasks have random weights far from the identity:
-nothing is trained. Each source is run alone and without padding: with padding `adapters` lets it into prompts, prefixes
+The backbones are tiny, some those of the other golden folders; the tasks have random weights far from the identity,
+and nothing is trained. Each source is run alone and without padding: with padding `adapters` lets it into prompts, prefixes
 and gates. What was recorded is held against plain numpy over the saved files (adapter_reference.py), in which every task
 must matter.
 
