@@ -72,17 +72,15 @@ package struct PlanChoice {
   private func crossCost(_ config: BackboneConfig, _ request: PlanRequest) -> Int {
     let rows = request.batch.saturatingProduct(request.beams)
     let numbers = config.decoderLayerCount.saturatingProduct(2, request.sourceTokens, config.innerWidth)
-    switch crossAttention {
-    case .cached:
-      let bytes = numbers.saturatingProduct(request.batch, precision.elementBytes)
-      return bytes.addingSaturated(numbers.saturatingProduct(rows) / 3)
-    case .absorbed:
-      // All blocks read the same rows, which stay in a cache; W_k and W_v are read besides.
-      let weights = config.decoderLayerCount.saturatingProduct(2, config.innerWidth, config.dModel)
-      let multiplyAdds = rows.saturatingProduct(
-        config.decoderLayerCount, 2, request.sourceTokens, config.headCount, config.dModel)
-      return weights.addingSaturated(multiplyAdds / 3)
-    }
+    let bytes = numbers.saturatingProduct(request.batch, precision.elementBytes)
+    let cached = bytes.addingSaturated(numbers.saturatingProduct(rows) / 3)
+    if crossAttention == .cached { return cached }
+    // All blocks read the same rows, which stay in a cache; W_k and W_v are read besides.
+    let weights = config.decoderLayerCount.saturatingProduct(2, config.innerWidth, config.dModel)
+    let multiplyAdds = rows.saturatingProduct(
+      config.decoderLayerCount, 2, request.sourceTokens, config.headCount, config.dModel)
+    // It is taken for its size; where it would be faster, narrow models on short sources, that is nothing to gain.
+    return max(cached, weights.addingSaturated(multiplyAdds / 3))
   }
 }
 
