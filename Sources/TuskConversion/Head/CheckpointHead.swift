@@ -47,7 +47,7 @@ enum CheckpointHead {
   }
 
   /// Other classes call their heads' tensors the same.
-  private static func requireSequenceClassification(_ settings: Settings) throws(ConversionError) {
+  static func requireSequenceClassification(_ settings: Settings) throws(ConversionError) {
     guard case .array(let names)? = settings["architectures"] else { return }
     for case .string(let name) in names where !name.hasSuffix("ForSequenceClassification") {
       throw ConversionError(

@@ -41,6 +41,36 @@ struct SavedHead {
     }
   }
 
+  /// The head in a whole model: its class's, or the library's own of the adapter's name, or the only one.
+  /// - Parameter flexible: tensors of the library's own heads.
+  init?(
+    of source: BackboneSource, _ settings: Settings, named name: String, flexible: [String: CheckpointTensor]
+  ) throws(ConversionError) {
+    checkpoint = source.checkpoint
+    if !source.classifier.isEmpty {
+      try CheckpointHead.requireSequenceClassification(settings)
+      tensors = source.classifier
+      let labels = try HeadLabels.read(settings)
+      self.source = HeadSource.classifier(
+        source.family, dModel: source.config.dModel, labels: labels,
+        output: try HeadLabels.output(settings, count: labels.count))
+      return
+    }
+    let names = Set(
+      flexible.keys.map { $0.split(separator: ".", omittingEmptySubsequences: false)[1] }.map { String($0) })
+    guard !names.isEmpty else { return nil }
+    guard let own = names.contains(name) ? name : names.count == 1 ? names.first : nil else {
+      throw ConversionError(
+        .mismatch, file: settings.file, subject: "prediction_heads",
+        "found \(names.count) heads, none of which has the adapter's name '\(name.printable)'")
+    }
+    guard let head = try settings.optionalObject("prediction_heads")?.optionalObject(own) else {
+      throw settings.error("prediction_heads", required: "an object that describes the head '\(own.printable)'")
+    }
+    tensors = flexible.filter { $0.key.hasPrefix("heads.\(own).") }
+    self.source = try Self.flexible(head, name: own, tensors, dModel: source.config.dModel)
+  }
+
   /// The head of a class of transformers.
   private static func fixed(
     _ settings: Settings, _ family: ModelFamily, dModel: Int

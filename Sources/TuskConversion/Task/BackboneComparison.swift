@@ -11,7 +11,16 @@ struct BackboneComparison {
   /// - Throws: `.mismatch` naming the setting.
   func require(_ other: BackboneConfig, file: String) throws(ConversionError) {
     func facts(_ config: BackboneConfig) -> [(key: String, value: String)] {
-      [
+      guard config.hasDecoder else {
+        return [
+          ("hidden_size", "\(config.dModel)"), ("intermediate_size", "\(config.dFF)"),
+          ("num_attention_heads", "\(config.headCount)"), ("num_hidden_layers", "\(config.layerCount)"),
+          ("max_position_embeddings", "\(config.maxPositions)"), ("pad_token_id", "\(config.padId)"),
+          ("type_vocab_size", "\(config.tokenTypeCount)"), ("layer_norm_eps", "\(config.normEpsilon)"),
+          ("hidden_act", "\(config.activation.name)"),
+        ]
+      }
+      return [
         ("d_model", "\(config.dModel)"), ("d_ff", "\(config.dFF)"), ("d_kv", "\(config.dKV)"),
         ("num_heads", "\(config.headCount)"), ("num_layers", "\(config.layerCount)"),
         ("num_decoder_layers", "\(config.decoderLayerCount)"),
@@ -27,6 +36,11 @@ struct BackboneComparison {
       throw ConversionError(
         .mismatch, file: file, subject: found.key,
         "the checkpoint's value \(found.value) is not the backbone's \(required.value); it belongs to another backbone")
+    }
+    // Classes whose heads read the first token leave the pooler out; it is the last of the tensors.
+    guard config.hasPooler || !other.hasPooler else {
+      throw ConversionError(
+        .mismatch, file: file, subject: EncoderNames.pooler, "the checkpoint has a pooler, the backbone has none")
     }
     guard other.vocabularySize <= config.vocabularySize else {
       throw ConversionError(

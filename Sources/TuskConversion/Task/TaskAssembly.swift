@@ -158,6 +158,11 @@ struct TaskAssembly {
 
   /// Gives the task a head.
   mutating func addHead(_ source: HeadSource) throws(ConversionError) {
+    guard source.input != .pooler || config.hasPooler else {
+      throw ConversionError(
+        .missingTensor, file: ledger.directory, subject: EncoderNames.pooler,
+        "the head reads the output of a pooler, which the backbone does not have")
+    }
     var width = config.dModel
     var linears: [Int] = []
     for layer in source.layers {

@@ -39,16 +39,23 @@ extension TaskParts {
     throw ConversionError(.cannotOpen, file: base, "found none of \(names.joined(separator: ", "))")
   }
 
-  /// A checkpoint that is a whole T5 with something beside it.
+  /// A checkpoint that is a whole model with something beside it.
   static func source(
-    _ checkpoint: Checkpoint, _ settings: Settings, _ request: TaskRequest, hasTaskBiases: Bool = false
+    _ checkpoint: Checkpoint, _ family: ModelFamily, _ settings: Settings, _ request: TaskRequest,
+    hasTaskBiases: Bool = false
   ) throws(ConversionError) -> BackboneSource {
     // The authors' name for prompts, which stand beside the model.
     let settings = Settings(settings.values.filter { $0.key != "prefix_tuning" }, file: settings.file)
-    let config = try T5Configuration.read(settings, weights: request.config.weightEncoding)
+    let weights = request.config.weightEncoding
+    let config =
+      try family.isEncoderOnly
+      ? EncoderConfiguration.read(
+        settings, family, hasPooler: checkpoint.tensorNames.contains { family.canonical($0) == EncoderNames.pooler },
+        weights: weights)
+      : T5Configuration.read(settings, weights: weights)
     try request.comparison.require(config, file: settings.file)
     return try BackboneSource(
-      checkpoint, .t5, config: config, directory: request.base, hasTaskBiases: hasTaskBiases)
+      checkpoint, family, config: config, directory: request.base, hasTaskBiases: hasTaskBiases)
   }
 
   /// What rounding did, if it was asked for.

@@ -29,6 +29,39 @@ import TuskFormat
     }
   }
 
+  @Test func aWholeEncoderGivesItsAdapterAndItsHead() throws {
+    let adapter = try AdapterVariant(of: "bert_compacter_static_head")
+    var variant = try CheckpointVariant(of: "bert")
+    variant.config.values["adapters"] = [
+      "adapters": ["task": "id"], "config_map": ["id": try #require(adapter.settings.values["config"])],
+    ]
+    variant.weights.tensors.merge(adapter.weights.tensors) { $1 }
+    let backbone = try ConvertedBackbone(golden("backbones/bert"))
+    let expected = try adapter.section(on: backbone)
+    try variant.withDirectory { directory in
+      let task = try OpenTask(directory, on: backbone)
+      #expect(task.sites == expected.sites)
+      #expect(task.count(.leftFactor, .rightFactor, .rule) == expected.count(.leftFactor, .rightFactor, .rule))
+      #expect(task.section.head?.input == .pooler)
+      let weight = try #require(variant.weights.tensors["classifier.weight"])
+      let linear = task.section.linear(at: try #require(task.section.head?.first))
+      #expect(task.values(linear.full)[1] == weight.values[weight.shape[1]])
+    }
+    // A head of another class would be read for what it is not.
+    var other = variant
+    other.config.values["architectures"] = ["BertForTokenClassification"]
+    #expect(try error(other, on: backbone)?.subject == "architectures")
+    other = variant
+    other.weights.tensors["bert.encoder.layer.0.output.dense.bias"]!.values[0] += 1
+    #expect(try error(other, on: backbone)?.subject == "bert.encoder.layer.0.output.dense.bias")
+  }
+
+  private func error(_ variant: CheckpointVariant, on backbone: ConvertedBackbone) throws -> ConversionError? {
+    try variant.withDirectory { directory in
+      conversionError { () throws(ConversionError) in try OpenTask(directory, on: backbone) }
+    }
+  }
+
   @Test func itsBackboneMustBeTheBackbone() throws {
     let backbone = try ConvertedBackbone(golden("backbones/t5_v10"))
     var variant = try variant()

@@ -10,7 +10,7 @@ extension TaskParts {
     if let training { hasBiases = try training.bool("bitfit", default: false) }
     guard hasAdapters || hasPrompt || hasBiases else { throw Self.anotherBackbone(settings, request) }
     let checkpoint = try Checkpoint.open(directory: request.base)
-    let source = try Self.source(checkpoint, settings, request, hasTaskBiases: hasBiases)
+    let source = try Self.source(checkpoint, .t5, settings, request, hasTaskBiases: hasBiases)
     let ledger = TensorLedger(checkpoint, source.others, directory: checkpoint.firstFile)
     var adapters: AuthorsTask?
     if hasAdapters {

@@ -41,25 +41,24 @@ extension TaskParts {
         .mismatch, file: settings.file, subject: "adapters",
         "found \(names.count) adapters; a name among \(names.joined(separator: ", ").printable) is required")
     }
-    guard try ModelFamily(settings) == .t5 else {
-      throw ConversionError(
-        .unsupported, file: settings.file, subject: "adapters",
-        "found a whole encoder saved with its adapters; save the adapter alone, with its head, by save_adapter")
-    }
+    let family = try Self.family(settings, request.config)
     let identifier = try identifiers.optionalText(ownName) ?? ""
     let stored = try adapters?.optionalObject("config_map")?[identifier]
     let task = try LibraryTask(
-      try Self.librarySettings(stored ?? .string(identifier), settings, "adapters"), .t5, name: ownName,
+      try Self.librarySettings(stored ?? .string(identifier), settings, "adapters"), family, name: ownName,
       isUnversioned: false)
     let checkpoint = try Checkpoint.open(directory: request.base)
     try task.requireRule(in: checkpoint.tensorNames, file: checkpoint.firstFile)
-    let source = try Self.source(checkpoint, settings, request)
+    let source = try Self.source(checkpoint, family, settings, request)
     _ = try comparison.compare(source, allowsNorms: false)
 
     var own: [String: CheckpointTensor] = [:]
     var others = 0
+    var heads: [String: CheckpointTensor] = [:]
     for (key, tensor) in source.others {
-      if key.hasPrefix("heads.") {
+      if key.hasPrefix("heads."), family.isEncoderOnly {
+        heads[key] = tensor
+      } else if key.hasPrefix("heads.") {
         try Self.requireHead(tensor, name: key, checkpoint, comparison)
       } else if !LibraryTask.owns(key, name: ownName), names.contains(where: { LibraryTask.owns(key, name: $0) }) {
         others += 1
@@ -69,8 +68,9 @@ extension TaskParts {
     }
     name = try Self.taskName(request.name ?? ownName, file: settings.file)
     files = checkpoint.files.map(\.path)
+    let head = try SavedHead(of: source, settings, named: ownName, flexible: heads)
     (section, notes) = try Self.section(
-      task, TensorLedger(checkpoint, own, directory: checkpoint.firstFile), nil, request, name: name)
+      task, TensorLedger(checkpoint, own, directory: checkpoint.firstFile), head, request, name: name)
     if others > 0 { notes += ["kept out: \(others) tensors of other adapters"] }
   }
 
