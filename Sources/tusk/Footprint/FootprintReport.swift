@@ -4,7 +4,8 @@ import TuskFormat
 /// Planned and measured bytes of one job: the JSON object of `formats/json.md`.
 struct FootprintReport: Encodable {
   let sourceTokens: Int
-  let targetTokens: Int
+  /// Nil for an encoder.
+  let targetTokens: Int?
   let beams: Int
   let threads: Int
   let tileTokens: Int
@@ -60,7 +61,7 @@ struct FootprintReport: Encodable {
   init(_ model: Model, plan: MemoryPlan, engine: (path: String, values: [String: Int])?) throws(Failure) {
     let plan = try engine.map { engine throws(Failure) in try model.plan(of: engine, plan) } ?? plan
     sourceTokens = plan.request.sourceTokens
-    targetTokens = plan.request.targetTokens
+    targetTokens = model.config.hasDecoder ? plan.request.targetTokens : nil
     beams = plan.request.beams
     threads = plan.request.threads
     let choice = Choice(plan, hasDecoder: model.config.hasDecoder)
@@ -151,7 +152,8 @@ extension FootprintReport {
 
   /// What was run, in words.
   var job: String {
-    var text = "\(sourceTokens.counted("source token")), \(targetTokens.counted("target token")), "
+    var text = sourceTokens.counted("source token") + ", "
+    if let targetTokens { text += targetTokens.counted("target token") + ", " }
     if beams > 1 { text += "\(beams) beams, " }
     return text + "\(tasks.counted("task")), \(threads.counted("thread"))"
   }
