@@ -8,10 +8,14 @@ struct AdapterVariant {
   var settings: JSONBuilder
   var weights: SafetensorsBuilder
 
-  init(of hubCase: String = "t5_v10_compacter", in root: String = golden("hub/")) throws {
-    let directory = root + hubCase + "/adapter/"
+  init(
+    of hubCase: String = "t5_v10_compacter", in root: String = golden("hub/"), folder: String = "adapter"
+  ) throws {
+    let directory = root + hubCase + "/\(folder)/"
     settings = try JSONBuilder(reading: directory + "adapter_config.json")
-    weights = try SafetensorsBuilder(readingFile: directory + "pytorch_adapter.bin")
+    let files = ["pytorch_adapter.bin", "adapter.safetensors"].map { directory + $0 }
+    weights = try SafetensorsBuilder(
+      readingFile: files.first { FileManager.default.fileExists(atPath: $0) } ?? files[0])
   }
 
   /// Sets a key of the adapter's own settings to a value written as JSON.

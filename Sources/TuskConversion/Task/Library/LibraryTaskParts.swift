@@ -8,15 +8,18 @@ extension TaskParts {
     let base = request.base
     guard let ownName = try settings.optionalText("name") else { throw settings.error("name", required: "a text") }
     let family = try Self.family(settings, config)
-    let task = try LibraryTask(
-      try Self.librarySettings(settings["config"], settings, "config"), family, name: ownName,
-      isUnversioned: settings["version"] == nil)
     let checkpoint = try Self.open(base, ["adapter.safetensors", "pytorch_adapter.bin"])
+    let release = try LibraryRelease(settings)
+    let task = try LibraryTask(
+      release.mended(try Self.librarySettings(settings["config"], settings, "config"), checkpoint.tensorNames), family,
+      name: ownName, isUnversioned: settings["version"] == nil)
     try task.requireRule(in: checkpoint.tensorNames, file: checkpoint.firstFile)
     try Self.require(settings, config)
 
     var tensors: [String: CheckpointTensor] = [:]
-    for name in checkpoint.tensorNames { tensors[family.canonical(name)] = checkpoint.tensor(name) }
+    for name in checkpoint.tensorNames {
+      tensors[LibraryRelease.presentName(family.canonical(name))] = checkpoint.tensor(name)
+    }
     guard tensors.count == checkpoint.tensorNames.count else {
       throw ConversionError(.unknownTensor, file: checkpoint.firstFile, "found one tensor under two prefixes")
     }
