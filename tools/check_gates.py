@@ -56,7 +56,8 @@ GATES: list[Gate] = [
     Gate("no-foundation", "the engine needs neither Foundation nor Dispatch",
          "tools/check_imports.py", last(r"found: (\d+)", " uses"), "0 uses"),
     Gate("golden", "the answers PyTorch gave",
-         "swift build -c release && tools/golden Tests/Fixtures/golden",
+         "swift build -c release && tools/golden Tests/Fixtures/golden && tools/golden Tests/Fixtures/golden-extra && "
+         "tools/golden Tests/Fixtures/golden-encoders",
          last(r"golden: \d+ cases, (\d+) failures", " failures"), "0 failures"),
     Gate("plans", "the answers PyTorch gave, in every plan that a memory budget can lead to",
          "swift build -c release && tools/check_plans.py Tests/Fixtures/golden Tests/Fixtures/golden-encoders",

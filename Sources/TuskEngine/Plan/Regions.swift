@@ -79,9 +79,10 @@ struct Regions: Sendable {
     var encoding = map
     source = encoding.floats(request.encoderRows, config.dModel)
     encodingTile = TileRegions(&encoding, config, rows: choice.tileTokens)
-    // Cached keys and values of a source are written when the encoder has ended, so its own may lie in their place.
-    let fits =
-      !isAbsorbed && request.batch == 1 && cross.byteCount >= request.encoderRows.saturatingProduct(inner, 8)
+    // Cached keys and values of a source are written when the encoder has ended, so its own may lie in their place: the
+    // values at the first multiple of 64 behind the keys.
+    let keyBytes = request.encoderRows.saturatingProduct(inner, 4)
+    let fits = !isAbsorbed && request.batch == 1 && cross.byteCount >= keyBytes + keyBytes.roundedUp(to: 64)
     var encoderRows = fits ? kept : encoding
     let precision = isAbsorbed || !config.hasDecoder ? choice.precision : .float32
     encoderKeys = KeyValueRegion(
