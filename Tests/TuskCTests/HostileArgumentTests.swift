@@ -85,6 +85,40 @@ import Testing
     #expect(try session.generate("We ordered twelve chairs.") == expected)
   }
 
+  @Test func everyOptionInRangeGivesAStatusAndSessionsThatAnswer() throws {
+    let model = try CModel(path: Files.nano)
+    var random = SystemlessRandom(seed: 12)
+    let sizes: [Int32] = [0, 1, 2, 3, 16, 17, 1000, 100_000]
+    var made = 0
+    for _ in 0..<60 {
+      var options = tusk_session_options()
+      options.struct_bytes = MemoryLayout<tusk_session_options>.size
+      options.source_tokens = random.pick(sizes)
+      options.target_tokens = random.pick(sizes)
+      options.beams = random.pick([0, 1, 2, 5, 40])
+      options.threads = random.pick([0, 1, 2, 8])
+      options.budget_bytes = random.pick([0, 0, 1 << 20, 1 << 30])
+      options.truncates = random.below(2) == 0
+      var session: OpaquePointer?
+      let status = tusk_session_create(model.pointer, &options, &session)
+      guard status == TUSK_OK else {
+        #expect(status == TUSK_ERROR_BUDGET || status == TUSK_ERROR_OUT_OF_MEMORY, "\(model.message)")
+        continue
+      }
+      made += 1
+      var answer = tusk_text()
+      for text in ["", "a text", "www www www"] {
+        let most = min(options.target_tokens == 0 ? 64 : options.target_tokens, 5)
+        let outcome = tusk_session_generate_text(session, text, text.utf8.count, most, nil, nil, &answer)
+        #expect(
+          outcome == TUSK_OK || outcome == TUSK_ERROR_SOURCE_TOO_LONG,
+          "\(String(cString: tusk_session_last_message(session)))")
+      }
+      #expect(tusk_session_destroy(session) == TUSK_OK)
+    }
+    #expect(made > 30)
+  }
+
   private func call(
     _ function: Int, _ session: OpaquePointer?, _ text: String, _ count: Int, _ ids: [Int32], _ idCount: Int,
     _ number: Int32, _ random: inout SystemlessRandom
