@@ -123,7 +123,7 @@ static void give_back(tusk_heap *heap, Block *block) {
 int tusk_heap_posix_memalign(void **memory, size_t alignment, size_t bytes) {
   if (alignment < GRANULE) alignment = GRANULE;
   size_t around = sizeof(Block) + sizeof(Owner) + alignment;
-  if (bytes > SIZE_MAX / 2 || alignment > SIZE_MAX / 4) return ENOMEM;
+  if (bytes > SIZE_MAX / 4 || alignment > SIZE_MAX / 4) return ENOMEM;
   size_t total = rounded(bytes, GRANULE) + around;
   Owner owner = {.heap = current, .origin = NULL};
   if (owner.heap != NULL) owner.origin = take(owner.heap, total);

@@ -96,20 +96,19 @@ class GenerationTests(unittest.TestCase):
     def test_sessions_work_in_parallel(self) -> None:
         rows = golden("iso-date", 6)
         wrong: list[str] = []
+        finished: list[bool] = []
         with demo() as model:
-            sessions = [model.session("iso-date") for _ in range(3)]
+            def work() -> None:
+                with model.session("iso-date") as session:
+                    wrong.extend(row["text"] for row in rows if session.generate(row["sentence"]) != row["text"])
+                    finished.append(True)
 
-            def work(session: tusk.Session) -> None:
-                wrong.extend(row["text"] for row in rows if session.generate(row["sentence"]) != row["text"])
-
-            threads = [threading.Thread(target=work, args=(session,)) for session in sessions]
+            threads = [threading.Thread(target=work) for _ in range(4)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-            for session in sessions:
-                session.close()
-        self.assertEqual(wrong, [])
+        self.assertEqual((wrong, len(finished)), ([], 4))
 
 
 class ModelTests(unittest.TestCase):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from . import _abi
 from ._abi import library
@@ -96,6 +97,8 @@ class Model:
         if status != _abi.OK:
             raise error(status, "a model cannot be made")
         self._handle: ctypes.c_void_p | None = handle
+        # The library runs one call of class [model] at a time, and refuses others.
+        self.lock = threading.Lock()
         try:
             self._open(path, library.tusk_model_open_path, library.tusk_model_open_descriptor)
             for task in tasks:
@@ -111,18 +114,18 @@ class Model:
             raise ValueError("the model is closed")
         return self._handle
 
-    def _open(self, file: PathLike | int, by_path: object, by_descriptor: object) -> None:
-        assert callable(by_path) and callable(by_descriptor)
-        if isinstance(file, int):
-            status = by_descriptor(self.handle, file)
-        else:
-            status = by_path(self.handle, os.fsencode(file))
-        if status != _abi.OK:
-            raise self.failure(status, str(file))
+    def _open(self, file: PathLike | int, by_path: Any, by_descriptor: Any) -> None:
+        with self.lock:
+            if isinstance(file, int):
+                status = by_descriptor(self.handle, file)
+            else:
+                status = by_path(self.handle, os.fsencode(file))
+            self.require(status, str(file))
 
-    def failure(self, status: int, place: str = "") -> Exception:
-        """The exception for a status, with the model's last message."""
-        return error(status, library.tusk_model_last_message(self.handle), place)
+    def require(self, status: int, place: str = "") -> None:
+        """Raise the exception for a status with the model's last message. The caller holds `lock`."""
+        if status != _abi.OK:
+            raise error(status, library.tusk_model_last_message(self.handle), place)
 
     def mount(self, file: PathLike | int) -> None:
         """Mount the tasks of a file, for sessions made from now on.
@@ -188,15 +191,14 @@ class Model:
                                 f"{', '.join(task.name for task in self.tasks) or 'none'}")
         return number.value
 
-    def plan(self, **options: int | bool | str | None) -> Footprint:
+    def plan(self, **options: Any) -> Footprint:
         """The memory a session with these options takes; `Model.session` lists them. Makes no session.
 
         Raises: BudgetError if `budget_bytes` cannot be met.
         """
         given, found = session_options(**options), _abi.Footprint()
-        status = library.tusk_model_plan_session(self.handle, ctypes.byref(given), ctypes.byref(found))
-        if status != _abi.OK:
-            raise self.failure(status)
+        with self.lock:
+            self.require(library.tusk_model_plan_session(self.handle, ctypes.byref(given), ctypes.byref(found)))
         return footprint(found)
 
     def session(
@@ -232,10 +234,9 @@ class Model:
         """
         if self._handle is None:
             return
-        status = library.tusk_model_destroy(self._handle)
-        if status != _abi.OK:
-            raise self.failure(status)
-        self._handle = None
+        with self.lock:
+            self.require(library.tusk_model_destroy(self._handle))
+            self._handle = None
 
     def __enter__(self) -> Self:
         return self

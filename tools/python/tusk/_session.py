@@ -60,9 +60,8 @@ class Session:
 
     def __init__(self, model: Model, options: _abi.SessionOptions) -> None:
         handle = ctypes.c_void_p()
-        status = library.tusk_session_create(model.handle, ctypes.byref(options), ctypes.byref(handle))
-        if status != _abi.OK:
-            raise model.failure(status)
+        with model.lock:
+            model.require(library.tusk_session_create(model.handle, ctypes.byref(options), ctypes.byref(handle)))
         self.model = model
         self._handle: ctypes.c_void_p | None = handle
         self._tasks: tuple[str, ...] = ()
@@ -149,9 +148,12 @@ class Session:
         self._require(function(self.handle, *arguments, ctypes.byref(found)))
         return matrix_of(found)
 
+    def _row(self, function: Any, *arguments: object) -> NDArray[np.float32]:
+        return self._matrix(function, *arguments).reshape(-1)
+
     def outputs(self) -> NDArray[np.float32]:
         """The head's logits, numbers or embedding of what `encode` took last: float32 [outputs]."""
-        return self._matrix(library.tusk_session_get_outputs)[0]
+        return self._row(library.tusk_session_get_outputs)
 
     def generate(self, text: str, max_tokens: int = 0, on_token: OnToken | None = None) -> str:
         """The answer of an encoder-decoder to a text; as `tokenizer.decode(model.generate(...))`.
@@ -208,7 +210,7 @@ class Session:
         Raises: DataError if the head makes something else.
         """
         if isinstance(texts, str):
-            return self._matrix(library.tusk_session_embed_text, *encoded(texts))[0]
+            return self._row(library.tusk_session_embed_text, *encoded(texts))
         rows = [self.embed(text) for text in texts]
         return np.stack(rows) if rows else np.zeros((0, self.model.head.outputs), np.float32)
 
