@@ -110,6 +110,33 @@ import TuskFormat
     }
   }
 
+  /// A task whose tables are damaged does not open, is not mounted, or runs: it never traps.
+  @Test(arguments: [RandomModel.config(), RandomEncoder.bert()])
+  func damagedTablesNeverTrap(config: BackboneConfig) throws {
+    let file = try RandomModel.backbone(config)
+    let bytes = RandomTask.everythingBytes(try #require(file.config))
+    var random = SystemlessRandom(seed: 11)
+    let interesting: [UInt8] = [0, 1, 2, 3, 4, 7, 8, 16, 40, 127, 255]
+    var refused = 0
+    var run = 0
+    // Header, slots, attachments, linears, head and tensors; the data behind them is numbers.
+    for position in stride(from: 8, to: 8000, by: 29) {
+      var damaged = bytes
+      damaged[position] = interesting[Int(random.uniform() * Float(interesting.count))]
+      do {
+        let task = try RandomTask.open(damaged)
+        let session = try Session(file, request(for: [task]))
+        try session.setTask(task)
+        try ids[..<5].withUnsafeBufferPointer { try session.encode($0) }
+        if config.hasDecoder { try session.generateGreedily(maxNewTokens: 2) { _, _ in true } }
+        run += 1
+      } catch {
+        refused += 1
+      }
+    }
+    #expect(refused > 20 && run > 20, "\(refused) refused, \(run) run")
+  }
+
   @Test(arguments: configs)
   func nothingIsAllocated(config: BackboneConfig) throws {
     let file = try RandomModel.backbone(config)

@@ -83,10 +83,13 @@ struct RandomTask {
     builder.attach(.prefix(prefix), slot: slot)
   }
 
-  func section() throws -> TaskSection {
+  func section() throws -> TaskSection { try Self.open(builder.sectionBytes()) }
+
+  /// The task that `bytes` are the section of.
+  static func open(_ bytes: [UInt8]) throws -> TaskSection {
     let path = GoldenFixtures.temporaryPath()
     defer { try? FileManager.default.removeItem(atPath: path) }
-    try TaskWriter.write(builder.sectionBytes(), provenance: nil, path: path)
+    try TaskWriter.write(bytes, provenance: nil, path: path)
     return try PackedFile(path: path).task(at: 0)
   }
 }
@@ -144,6 +147,10 @@ extension RandomTask {
 
   /// Something of every kind, everywhere it may be.
   static func everything(_ config: BackboneConfig, size: Float = 0.2, seed: UInt64 = 7) throws -> TaskSection {
+    try open(everythingBytes(config, size: size, seed: seed))
+  }
+
+  static func everythingBytes(_ config: BackboneConfig, size: Float = 0.2, seed: UInt64 = 7) -> [UInt8] {
     var task = RandomTask(config, size: size, seed: seed)
     for (index, product) in task.products.enumerated() {
       task.change(product.target, slot: product.slot, ProductKind.allCases[(index + Int(seed)) % 5])
@@ -171,6 +178,6 @@ extension RandomTask {
       let head = task.dense(config.dModel, 3)
       task.builder.setHead(TaskHead(input: .pooler, output: .numbers, first: head, outWidth: 3))
     }
-    return try task.section()
+    return task.builder.sectionBytes()
   }
 }
