@@ -135,6 +135,15 @@ import TuskFormat
     #expect(bertError(variant)?.subject == "id2label")
   }
 
+  @Test(arguments: ["{\"feed_forward_proj\": \"gated-gelu\"}", "{\"d_ff\": 7}", "{\"num_decoder_layers\": 24}"])
+  func settingsOfAnotherModelBesideTheAdapterAreSeen(json: String) throws {
+    var variant = try PEFTVariant(of: "peft_t5_lora_qv")
+    variant.modelSettings = json
+    #expect(error(variant)?.kind == .mismatch)
+    variant.modelSettings = "{\"feed_forward_proj\": \"relu\"}"
+    #expect(error(variant) == nil)
+  }
+
   @Test func headsOfOtherKindsAreRefused() throws {
     var variant = try PEFTVariant(of: "peft_bert_lora")
     variant.settings.values["task_type"] = "FEATURE_EXTRACTION"

@@ -26,6 +26,7 @@ struct PEFTDirectory {
     modules = BackboneModules(family, config)
     targets = try Self.targets(settings)
     try Self.requireTaskType(settings)
+    try Self.requireModel(directory, family, config)
     checkpoint = try TaskParts.open(directory, ["adapter_model.safetensors", "adapter_model.bin"])
     var tensors: [String: CheckpointTensor] = [:]
     for name in checkpoint.tensorNames where !name.contains(".original_module.") {
@@ -145,6 +146,35 @@ struct PEFTDirectory {
       }
       return isPartial ? .unknown : .list(names)
     default: throw settings.error("target_modules", required: "a text or a list of names")
+    }
+  }
+
+  /// An adapter of q alone fits T5 v1.0 as well as v1.1. Where the settings of its model lie beside it, they must be the
+  /// backbone's.
+  private static func requireModel(
+    _ directory: String, _ family: ModelFamily, _ config: BackboneConfig
+  ) throws(ConversionError) {
+    guard let model = try Settings(ifPresent: directory + "config.json") else { return }
+    var facts: [(key: String, required: Int)] =
+      family == .distilBert
+      ? [("dim", config.dModel), ("hidden_dim", config.dFF), ("n_layers", config.layerCount)]
+      : [("hidden_size", config.dModel), ("intermediate_size", config.dFF), ("num_hidden_layers", config.layerCount)]
+    if config.hasDecoder {
+      facts = [("d_model", config.dModel), ("d_ff", config.dFF), ("num_layers", config.layerCount)]
+      facts += [("d_kv", config.dKV), ("num_decoder_layers", config.decoderLayerCount)]
+      let feedForward = try model.optionalText("feed_forward_proj")
+      if let feedForward, feedForward.hasPrefix("gated-") != config.isGated {
+        throw ConversionError(
+          .mismatch, file: model.file, subject: "feed_forward_proj",
+          "found '\(feedForward.printable)'; the backbone's feed-forward is \(config.isGated ? "" : "not ")gated, so the "
+            + "adapter belongs to another backbone")
+      }
+    }
+    for (key, required) in facts {
+      guard let found = try model.optionalInteger(key), found != required else { continue }
+      throw ConversionError(
+        .mismatch, file: model.file, subject: key,
+        "found \(found); the backbone has \(required), so the adapter belongs to another backbone")
     }
   }
 
