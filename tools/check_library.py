@@ -153,6 +153,27 @@ def check_example(check: Check) -> None:
         check.judge(fault.returncode == 65 and "TUSK_ERROR_CANNOT_OPEN" in fault.stderr, f"{kind}: a fault is named")
 
 
+def check_aarch64(check: Check) -> None:
+    """The C example for 64-bit ARM, in an emulator."""
+    if not shutil.which("aarch64-linux-gnu-gcc") or not shutil.which("qemu-aarch64-static"):
+        print("       there is no cross compiler or emulator of 64-bit ARM: its part is left out")
+        return
+    check.require(PACKAGE / "tools" / "library", "--kind", "aarch64")
+    folder, program = LIBRARIES / "aarch64", check.models / "example-aarch64"
+    source = EXAMPLES / "c" / "main.c"
+    check.require("aarch64-linux-gnu-gcc", "-O2", "-static", "-I", folder / "include", source,
+                  folder / "lib" / "libtusk.a", "-lm", "-o", program)
+    static = ["qemu-aarch64-static", program]
+    shared = ["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu", f"{program}-shared"]
+    check.require("aarch64-linux-gnu-gcc", "-O2", "-I", folder / "include", source, folder / "lib" / "libtusk.so",
+                  f"-Wl,-rpath,{folder / 'lib'}", "-o", f"{program}-shared")
+    for command in (static, shared):
+        for task in ("iso-date", "clock-24"):
+            text, answer = answers(task)[0]
+            found = check.require(*command, check.models / "t5.tusk", check.models / f"{task}.tusk", text)
+            check.judge(found == answer + "\n", f"{Path(command[-1]).name}: {task}: {found.strip()}")
+
+
 def check_python(check: Check, tusk: Path) -> None:
     for kind in KINDS:
         done = check.run(sys.executable, "-m", "unittest", "discover", "-s", "Tests/PythonTests",
@@ -196,6 +217,7 @@ def main() -> int:
     check_files(check)
     check_allocations(check)
     check_example(check)
+    check_aarch64(check)
     check_python(check, arguments.tusk.resolve())
     check_readme(check)
     print(f"library: {check.failures} failures")
