@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Hold the size, the memory and the start of tusk-nano to limits, as Embedded Swift.
+
+Size: the stripped program, dynamic and static, at most LIMIT and within 5 % of what is recorded here, in both directions.
+Memory: MiniLM with a task answers a text of 32 tokens; the private bytes (RssAnon), and the peak without the pages of the
+model. Start: from starting the process to the end of its first answer, beside the time one more answer takes in the same
+process; the better of several runs, warm.
+
+  tools/check_nano.py --model .build/minilm-packed/minilm-int8.tusk --task .build/minilm-packed/sst2.tusk
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent
+DYNAMIC_LIMIT, STATIC_LIMIT = 400_000, 1_500_000
+RECORDED = {"dynamic": DYNAMIC_BYTES, "static": STATIC_BYTES}
+SIZE_TOLERANCE = 0.05
+PRIVATE_LIMIT, PEAK_LIMIT = 2_000_000, 3_000_000
+START_LIMIT = 1.3
+RUNS, MORE_ANSWERS = 7, 20
+# 32 tokens with [CLS] and [SEP].
+TEXT = ("a thoughtful and moving film about a small town that never lets its people go , told with wit , patience and a "
+        "great deal of love for them all")
+
+
+class Judge:
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def __call__(self, good: bool, line: str) -> None:
+        self.failures += not good
+        print(f"{'ok  ' if good else 'FAIL'} {line}", flush=True)
+
+
+def stripped_bytes(program: Path) -> int:
+    stripped = program.with_suffix(".stripped")
+    subprocess.run(["strip", "-o", stripped, program], check=True)
+    return stripped.stat().st_size
+
+
+def check_sizes(judge: Judge, programs: dict[str, Path]) -> None:
+    for name, limit in (("dynamic", DYNAMIC_LIMIT), ("static", STATIC_LIMIT)):
+        count, recorded = stripped_bytes(programs[name]), RECORDED[name]
+        judge(count <= limit and abs(count - recorded) <= SIZE_TOLERANCE * recorded,
+              f"{name} {count:,} bytes, at most {limit:,}, recorded {recorded:,} +- {SIZE_TOLERANCE:.0%}")
+
+
+def check_libraries(judge: Judge, program: Path) -> None:
+    printed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    names = [line.split()[0] for line in printed.splitlines() if "=>" in line]
+    judge(set(names) <= {"libc.so.6", "libm.so.6"}, f"needs {', '.join(names)}")
+
+
+def check_memory(judge: Judge, command: list[str]) -> None:
+    done = subprocess.run([*command, "--source-tokens", "32", "--footprint", TEXT], capture_output=True, text=True,
+                          check=True)
+    use = {name: int(value) for name, value in (line.split("=") for line in done.stderr.split())}
+    private, peak = use["measuredAnonymous"], use["measuredPeak"]
+    model = min(use["mappedBackbone"] + use["mappedTasks"], use["measuredFile"])
+    judge(private <= PRIVATE_LIMIT, f"private {private:,} bytes, at most {PRIVATE_LIMIT:,}")
+    judge(peak - model <= PEAK_LIMIT, f"peak {peak:,} bytes, {peak - model:,} without the model, at most {PEAK_LIMIT:,}")
+
+
+def best_seconds(command: list[str], lines: int) -> float:
+    """The better half of luck: the least of several runs."""
+    text = (TEXT + "\n") * lines
+    seconds = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        subprocess.run([*command, "--source-tokens", "32", "-"], input=text, text=True, stdout=subprocess.DEVNULL,
+                       check=True)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def nothing_seconds() -> float:
+    """Starting a process from here that does nothing at all."""
+    seconds = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        subprocess.run(["/bin/true"], check=True, stdout=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def check_start(judge: Judge, command: list[str]) -> None:
+    first = best_seconds(command, 1) - nothing_seconds()
+    compute = (best_seconds(command, 1 + MORE_ANSWERS) - nothing_seconds() - first) / MORE_ANSWERS
+    judge(first <= START_LIMIT * compute, f"start to first answer {1000 * first:.2f} ms, {first / compute:.2f} times the "
+          f"{1000 * compute:.2f} ms of an answer, at most {START_LIMIT}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dynamic", type=Path, default=PACKAGE / ".build-embedded/release/tusk-nano")
+    parser.add_argument("--static", type=Path, default=PACKAGE / ".build-embedded-static/release/tusk-nano")
+    parser.add_argument("--model", type=Path, help="MiniLM, as tools/minilm converts it; without it, sizes only")
+    parser.add_argument("--task", type=Path, help="a task for it")
+    arguments = parser.parse_args()
+    judge = Judge()
+    check_sizes(judge, {"dynamic": arguments.dynamic, "static": arguments.static})
+    check_libraries(judge, arguments.dynamic)
+    if arguments.model:
+        command = [str(arguments.dynamic), str(arguments.model), *([str(arguments.task)] if arguments.task else [])]
+        check_memory(judge, command)
+        check_start(judge, command)
+    print(f"nano: {stripped_bytes(arguments.dynamic):,} bytes, {judge.failures} failures")
+    return 1 if judge.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
