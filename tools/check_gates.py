@@ -53,6 +53,19 @@ GATES: list[Gate] = [
          TESTS_PASSED, "all pass"),
     Gate("embedded", "the engine as Embedded Swift answers from the example file",
          "tools/check_embedded.sh", last(r"stripped: (\d+)", " bytes"), "answers as ordinary Swift does, <= 400000 bytes"),
+    Gate("nano", "tusk-nano is small, dynamic and static, takes little memory and starts at once",
+         "swift build -c release --product tusk && tools/minilm && "
+         "TUSK_EMBEDDED=1 swift build --scratch-path .build-embedded -c release --product tusk-nano && "
+         "TUSK_EMBEDDED=1 swift build --scratch-path .build-embedded-static -c release --product tusk-nano "
+         "-Xswiftc -Xclang-linker -Xswiftc -static && "
+         "tools/check_nano.py --model .build/minilm-packed/minilm-int8.tusk --task .build/minilm-packed/sst2.tusk",
+         last(r"nano: ([\d,]+ bytes)"), "<= 400,000 and 1,500,000 bytes +- 5 %, <= 2 MB private, start <= 1.3 answers"),
+    Gate("cross-aarch64", "tusk-nano for 64-bit ARM gives this machine's bits: kernels, answers, golden cases",
+         "swift build -c release --product tusk && tools/cross aarch64 --golden",
+         last(r"golden: (\d+) answers of tusk-nano", " golden answers bit for bit"), "all the same"),
+    Gate("cross-embedded", "the engine without an operating system answers on a Cortex-M4, and leaves little undefined",
+         "tools/cross riscv32 && tools/cross armv7em",
+         last(r"answer on a Cortex-M4: (\w+)"), "the answer of this machine, no symbol that is not documented"),
     Gate("no-foundation", "the engine needs neither Foundation nor Dispatch",
          "tools/check_imports.py", last(r"found: (\d+)", " uses"), "0 uses"),
     Gate("golden", "the answers PyTorch gave",
