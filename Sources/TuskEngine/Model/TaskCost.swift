@@ -71,7 +71,7 @@ extension TaskSection {
   private func multiplyAdds(ofLinear position: Int) -> MultiplyAdds {
     let linear = linear(at: position)
     return MultiplyAdds(
-      factored: MountedLinear(position, of: self).multiplyAdds,
+      factored: MountedLinear.multiplyAdds(linear),
       dense: UInt64(linear.inWidth) * UInt64(linear.outWidth))
   }
 }

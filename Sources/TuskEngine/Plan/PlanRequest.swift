@@ -102,7 +102,7 @@ struct AdapterNeeds {
       changesCrossKeyValues = changesCrossKeyValues || changes || task.prefix(slot: slot) != nil
     }
     for position in 0..<task.linearCount {
-      linearScratchFloats = max(linearScratchFloats, MountedLinear(position, of: task).scratchFloats)
+      linearScratchFloats = max(linearScratchFloats, MountedLinear.scratchFloats(task.linear(at: position)))
     }
     if let head = task.head {
       headWidth = max(head.outWidth, head.first.map { task.linear(at: $0).outWidth } ?? 0)

@@ -25,17 +25,23 @@ struct MountedLinear {
   /// Outputs of int8 rows that are formed together where they are added to something.
   private static let blockColumns = 64
 
-  /// Floats of scratch that `apply` needs.
-  var scratchFloats: Int {
-    guard codes != nil else { return withUnsafePointer(to: kronecker) { tusk_kronecker_scratch_floats($0) } }
+  /// Floats of scratch that `apply` needs for `linear`.
+  static func scratchFloats(_ linear: TaskLinear) -> Int {
+    guard linear.codes != nil else {
+      var shape = TuskKronecker(shapeOf: linear)
+      return tusk_kronecker_scratch_floats(&shape)
+    }
     // Rows of int16 on a cache line, their scales, and a block of outputs.
-    return 16 + Regions.adapterChunkRows * (codesStride / 2 + 1 + Self.blockColumns)
+    return 16 + Regions.adapterChunkRows * (linear.inWidth.roundedUp(to: 64) / 2 + 1 + blockColumns)
   }
 
-  /// Multiply-adds for one row.
-  var multiplyAdds: UInt64 {
-    guard codes != nil else { return withUnsafePointer(to: kronecker) { tusk_kronecker_multiply_adds($0) } }
-    return UInt64(kronecker.in) * UInt64(kronecker.out)
+  /// Multiply-adds of `linear` for one row.
+  static func multiplyAdds(_ linear: TaskLinear) -> UInt64 {
+    guard linear.codes != nil else {
+      var shape = TuskKronecker(shapeOf: linear)
+      return tusk_kronecker_multiply_adds(&shape)
+    }
+    return UInt64(linear.inWidth) * UInt64(linear.outWidth)
   }
 
   /// y [rows, out] = scaling * linear(x), x [rows, in], or y += that.
@@ -73,5 +79,20 @@ struct MountedLinear {
         }
       }
     }
+  }
+}
+
+extension TuskKronecker {
+  /// What can be told of a layer without its factors: any address stands for one that is there.
+  fileprivate init(shapeOf linear: TaskLinear) {
+    func present(_ tensor: Int?) -> UnsafePointer<Float>? {
+      tensor == nil ? nil : UnsafePointer(bitPattern: MemoryLayout<Float>.alignment)
+    }
+    self.init(
+      n: linear.phmDim, in: linear.inWidth, out: linear.outWidth, inBlocks: linear.inBlocks,
+      outBlocks: linear.outBlocks, rank: linear.factorRank, rule: present(linear.rule),
+      ruleLeft: present(linear.ruleLeft), ruleRight: present(linear.ruleRight), left: present(linear.leftFactor),
+      right: present(linear.rightFactor), full: present(linear.full), bias: present(linear.bias), scaling: 1,
+      accumulates: false)
   }
 }
