@@ -47,3 +47,27 @@ tusk_memory_use tusk_measure_memory(void) {
   if (getrusage(RUSAGE_SELF, &usage) == 0) use.majorFaults = (uint64_t)usage.ru_majflt;
   return use;
 }
+
+uint64_t tusk_bytes_read(void) {
+  struct rusage usage;
+  // In blocks of 512 bytes, whatever the device's are.
+  return getrusage(RUSAGE_SELF, &usage) == 0 ? 512 * (uint64_t)usage.ru_inblock : 0;
+}
+
+/// Whole pages only: neighbours share the others.
+static void advise(const void *bytes, size_t count, int advice) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  uintptr_t start = ((uintptr_t)bytes + page - 1) & ~(page - 1), end = ((uintptr_t)bytes + count) & ~(page - 1);
+  if (start < end) madvise((void *)start, end - start, advice);
+}
+
+void tusk_expect_pages(const void *bytes, size_t count) { advise(bytes, count, MADV_WILLNEED); }
+
+void tusk_release_pages(const void *bytes, size_t count) {
+#ifdef MADV_PAGEOUT
+  advise(bytes, count, MADV_PAGEOUT);
+#else
+  (void)bytes;
+  (void)count;
+#endif
+}

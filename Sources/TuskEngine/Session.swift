@@ -22,6 +22,7 @@ public final class Session {
   var encodedSources: [EncodedSource]
   /// Decoder positions done since `startDecoding`.
   var position = 0
+  var residency = Residency()
 
   /// Opens the backbone of `file` with all memory `plan` names.
   /// - Parameters:

@@ -103,6 +103,11 @@ void *tusk_reserve_memory(size_t bytes) {
 
 void tusk_release_memory(void *memory, size_t bytes) { (void)memory, (void)bytes; }
 
+/// Memory that is the caller's is always there.
+uint64_t tusk_bytes_read(void) { return 0; }
+void tusk_expect_pages(const void *bytes, size_t count) { (void)bytes, (void)count; }
+void tusk_release_pages(const void *bytes, size_t count) { (void)bytes, (void)count; }
+
 int tusk_map_file(const char *path, tusk_mapping *mapping) {
   (void)path, (void)mapping;
   return NOT_IMPLEMENTED;

@@ -27,6 +27,13 @@ typedef struct {
 
 tusk_memory_use tusk_measure_memory(void);
 
+/// Bytes this process has had to read from storage so far, as the kernel counts them; cheap enough for every token.
+uint64_t tusk_bytes_read(void);
+
+/// Tells the kernel that pages of a mapped file, those wholly inside, will be read soon, or not for long.
+void tusk_expect_pages(const void *bytes, size_t count);
+void tusk_release_pages(const void *bytes, size_t count);
+
 #pragma clang assume_nonnull end
 
 #endif

@@ -19,13 +19,18 @@ extension Session {
     workspace.beginDecoding()
     let target = workspace.arena.floats(plan.regions.target)
     for row in 0..<rows { embed(ids[row], into: target + row * config.dModel) }
+    residency.beginStep(
+      isFirst: position == 0, blockCount: config.decoderLayerCount,
+      blockBytes: weights.file.weights(group: 1 + config.layerCount).count)
     for layer in 0..<config.decoderLayerCount {
+      residency.beginBlock(layer, weights)
       decoderSelfAttention(layer, target, cacheRows)
       decoderCrossAttention(layer, target)
       let slot = config.slots.slot(.decoder, .feedForward, layer: layer)
       normalize(target, slot, weights.matrix(.feedForwardNorm, .decoder, layer: layer))
       feedForward(workspace.normed, .decoder, layer: layer, rowGroups)
       finish(slot, target)
+      residency.endBlock(layer, weights)
     }
     normalize(target, config.slots.decoderEnd, weights.matrix(.finalNorm, .decoder))
     if config.logitScale != 1 {
