@@ -21,7 +21,8 @@ package enum UnigramLayout {
     package static let wordwise: UInt32 = 8
     package static let prefixOnlyAtStart: UInt32 = 16
     package static let beginToken: UInt32 = 32
-    package static let known: UInt32 = 63
+    package static let wordSums: UInt32 = 64
+    package static let known: UInt32 = 127
   }
 
   /// The byte ranges of a section in the order in which they lie.

@@ -19,6 +19,8 @@ struct UnigramSection: Sendable {
   let escapesWhitespaces: Bool
   let isWordwise: Bool
   let prefixesOnlyAtStart: Bool
+  /// Whether sums of scores are float64 and begin anew at each word, rather than float32 through the whole text.
+  let sumsWords: Bool
   /// Bit b: the ASCII byte b is never changed before another ASCII byte.
   let plainBytes: (UInt64, UInt64)
 
@@ -64,6 +66,7 @@ struct UnigramSection: Sendable {
     escapesWhitespaces = flags & UnigramLayout.Flags.escapeWhitespaces != 0
     isWordwise = flags & UnigramLayout.Flags.wordwise != 0
     prefixesOnlyAtStart = flags & UnigramLayout.Flags.prefixOnlyAtStart != 0
+    sumsWords = flags & UnigramLayout.Flags.wordSums != 0
     plainBytes = (header.long(at: UnigramLayout.plainBytesOffset), header.long(at: UnigramLayout.plainBytesOffset + 8))
 
     var ranges = RangeReader(

@@ -66,7 +66,7 @@ struct SectionTests {
     let bytes = UInt64(section.count)
     let faults = [
       Fault(offset: 0, value: 9, error: TokenizerError(.unknownKind, at: 0, found: 9, required: 3)),
-      Fault(offset: 4, value: 64, error: TokenizerError(.unknownFlags, at: 4, found: 64, required: 63)),
+      Fault(offset: 4, value: 128, error: TokenizerError(.unknownFlags, at: 4, found: 128, required: 127)),
       Fault(offset: 8, value: 7, error: TokenizerError(.wrongLength, at: 8, found: bytes, required: 7)),
       Fault(offset: 16, value: 2, error: TokenizerError(.limitExceeded, at: 16, found: 2, required: 3)),
       Fault(offset: 24, value: 513, error: TokenizerError(.limitExceeded, at: 24, found: 513, required: 512)),

@@ -85,7 +85,7 @@ struct UnigramSectionWriter {
       | (vocabulary.removesExtraWhitespaces ? Flags.removeExtraWhitespaces : 0)
       | (vocabulary.escapesWhitespaces ? Flags.escapeWhitespaces : 0) | (isWordwise ? Flags.wordwise : 0)
       | (vocabulary.prefixesOnlyAtStart ? Flags.prefixOnlyAtStart : 0)
-      | (vocabulary.beginId == nil ? 0 : Flags.beginToken)
+      | (vocabulary.beginId == nil ? 0 : Flags.beginToken | Flags.wordSums)
   }
 
   private func flags(of token: UnigramVocabulary.SpecialToken) -> UInt32 {
