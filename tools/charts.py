@@ -73,13 +73,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Plot:
-    """`logarithmic`: of both axes; otherwise both begin at 0."""
+    """`logarithmic`: of both axes; otherwise both begin at 0. `from_zero`: the y axis does in any case."""
 
     title: str
     x_label: str
     y_label: str
     lines: Sequence[Line]
     logarithmic: bool = True
+    from_zero: bool = False
 
 
 def plot_row(title: str, subtitle: str, plots: Sequence[Plot]) -> str:
@@ -95,7 +96,7 @@ def plot_row(title: str, subtitle: str, plots: Sequence[Plot]) -> str:
 def plotted(plot: Plot, left: float, top: float, width: float, height: float) -> list[str]:
     points = [point for line in plot.lines for point in line.points]
     x_axis = Axis.over([x for x, _ in points], plot.logarithmic)
-    y_axis = Axis.over([y for _, y in points], plot.logarithmic)
+    y_axis = Axis.over([y for _, y in points], plot.logarithmic and not plot.from_zero)
     bottom = top + height
     parts = [text(left - 50, top - 14, plot.title, 13, weight=600)]
     for tick in y_axis.ticks:
