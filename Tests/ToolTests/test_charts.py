@@ -32,7 +32,7 @@ def results() -> report.Results:
     samples.speeds["decode 8 tasks"] = {"tusk": [99.0, 99.0, 99.0]}
     samples.speeds |= {"decode 1 bare": {"tusk": [90.9, 101.0, 95.95]}, "encode 128 bare": {"tusk": [90.0, 100.0, 95.0]}}
     samples.benches = {row: [bench()] for row in ("decode 1", "encode 512", "decode 8", "decode 8 tasks", "decode 1 bare")}
-    made = report.Results("t5-base", "tools/compare", ["onnxruntime"], tokens=64, rounds=3)
+    made = report.Results("t5-base", "tools/compare", 0.1, ["onnxruntime"], tokens=64, rounds=3)
     made.samples[1] = samples
     made.errors = {"tusk": {"error": 0.01, "same": 32, "of": 32}, "onnxruntime": {"error": 0.02, "same": 30, "of": 32}}
     made.memory = {"tusk": {128: {"private": 16.5e6, "load": 0.0006}},

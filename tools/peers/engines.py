@@ -40,6 +40,14 @@ class Engine(ABC):
         self.decode(len(ids), tokens)
         return middle - begin, time.perf_counter() - middle
 
+    def typical(self, ids: np.ndarray, token: float) -> float:
+        """The median time of a token so far, with as many sources of that length: what disturbs one round must not make its
+        encoding look short."""
+        self.seen: dict[tuple[int, ...], list[float]] = getattr(self, "seen", {})
+        times = self.seen.setdefault(ids.shape, [])
+        times += [token] if token > 0 else []
+        return float(np.median(times)) if times else 0
+
     def decode(self, batch: int, tokens: int) -> None:
         self.start()
         chosen = np.full(batch, START)
@@ -153,7 +161,7 @@ class CTranslate2(Engine):
     def measure(self, ids: np.ndarray, tokens: int) -> tuple[float, float]:
         first, last = self.seconds(ids, 1), max(tokens, self.SHORT)
         token = max(self.seconds(ids, last) - first, 0) / (last - 1)
-        return max(first - token, 0), token * tokens
+        return max(first - self.typical(ids, token), 0), token * tokens
 
     def teacher_forced(self, ids: np.ndarray, targets: list[int]) -> np.ndarray:
         prefix = [[self.tokens[number] for number in targets]]
@@ -192,7 +200,7 @@ class Torch(Engine):
             times.append(time.perf_counter())
         encoder, first, all_tokens = np.diff(times)
         decode = max(all_tokens - first, 0)
-        return encoder + max(first - decode / tokens, 0), decode
+        return encoder + max(first - self.typical(ids, decode / tokens), 0), decode
 
     def start(self) -> None:
         self.past = self.cache()

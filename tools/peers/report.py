@@ -19,6 +19,7 @@ NAMES = {"tusk": "Tusk", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", 
 class Results:
     size: str
     command: str
+    load: float  # the load average before the run
     peers: list[str]
     tokens: int
     rounds: int
@@ -157,7 +158,7 @@ def embedding_table(embedding: sentences.Results) -> list[str]:
 def page(results: Results, chart: str | None) -> str:
     lines = [
         f"# Tusk beside its peers: {results.size}", "",
-        f"`{results.command}` wrote this page. {machine()}.", "",
+        f"`{results.command}` wrote this page. {machine()}; load average before the run {results.load:.1f}, 0 being an idle machine.", "",
         f"Random weights of {results.size} shapes, all engines fed the same ids; int8 weights, except torch float32 where it is "
         f"shown. Speeds are the best / the median of {results.rounds} rounds, in each of which every engine does every job "
         f"once. Decoding: {results.tokens} tokens, source of 128. Encoding goes as far as the first token may be decoded, "
