@@ -93,7 +93,7 @@ class ArithmeticTests(unittest.TestCase):
 
 class CaseTests(unittest.TestCase):
     def test_every_folder_of_fixtures_is_understood(self) -> None:
-        for name, count in (("golden", 20), ("golden-extra", 12), ("golden-encoders", 10)):
+        for name, count in (("golden", 20), ("golden-extra", 12), ("golden-encoders", 12)):
             cases = golden_cases.discover(GOLDEN.parent / name)
             self.assertEqual(len(cases), count)
             for case in cases:
