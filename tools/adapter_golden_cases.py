@@ -44,6 +44,8 @@ def bottleneck_cases() -> Iterator[tuple[str, Case]]:
     yield "distilbert_par_bn", one("distilbert", ParBnConfig(reduction_factor=4, non_linearity="sigmoid"))
     # Wider than the model: the reduction is below 1.
     yield "roberta_wide", one("roberta", SeqBnConfig(reduction_factor=0.5, non_linearity="gelu"))
+    for activation in ("quick_gelu", "mish", "relu6", "relu2", "gelu_10", "laplace"):
+        yield f"bert_{activation}", one("bert", SeqBnConfig(reduction_factor=8, non_linearity=activation))
     phm = dict(reduction_factor=4, phm_dim=2, phm_init_range=0.3)
     yield "t5_compacter_flexible_head", one("t5", CompacterConfig(**phm), with_head=True)
     yield "bert_compacter", one("bert", CompacterConfig(**phm), with_head=True)

@@ -41,7 +41,7 @@ def library_refusals() -> Iterator[tuple[str, Refusal]]:
     yield "vera", Refusal(one("bert_bare", VeraConfig(r=1), head=dict(num_labels=2)), ("vera",))
     yield "reft", Refusal(one("bert", LoReftConfig(r=1)), ("reft",))
     yield "invertible", Refusal(one("bert", SeqBnInvConfig(reduction_factor=8)), ("inv_adapter",))
-    yield "activation", Refusal(one("bert", SeqBnConfig(reduction_factor=8, non_linearity="mish")), ("mish",))
+    yield "activation", Refusal(one("bert", SeqBnConfig(reduction_factor=8, non_linearity="prelu")), ("prelu",))
 
 
 def stack_refusals() -> Iterator[tuple[str, Refusal]]:

@@ -23,6 +23,12 @@ ACTIVATION_FUNCTIONS = {
     "tanh": np.tanh,
     "sigmoid": sigmoid,
     "leaky_relu": lambda x: np.where(x >= 0, x, 0.01 * x),
+    "quick_gelu": lambda x: x * sigmoid(1.702 * x),
+    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "relu2": lambda x: np.maximum(x, 0) ** 2,
+    "gelu_10": lambda x: np.minimum(0.5 * x * (1 + _erf(x / math.sqrt(2))), 10),
+    "laplace": lambda x: 0.5 * (1 + _erf((x - 0.707107) / (0.282095 * math.sqrt(2)))),
 }
 
 

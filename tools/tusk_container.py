@@ -13,7 +13,8 @@ MAGIC = bytes.fromhex("895455534B0D0A1A")
 VERSION = 1
 HEADER_BYTES, ENTRY_BYTES, CONFIG_BYTES = 64, 32, 192
 FILE_KINDS = {1: "backbone", 2: "task", 3: "bundle"}
-ACTIVATIONS = ("identity", "relu", "gelu", "gelu_new", "silu", "tanh", "sigmoid", "leaky_relu")
+ACTIVATIONS = ("identity", "relu", "gelu", "gelu_new", "silu", "tanh", "sigmoid", "leaky_relu", "quick_gelu", "mish", "relu6",
+               "relu2", "gelu_10", "laplace")
 
 
 class FormatError(Exception):

@@ -71,7 +71,7 @@ typedef struct {
   float combined[TuskElementI8 + 1][CHECK_M * CHECK_D];
   float rmsNormed[CHECK_M * CHECK_D];
   float layerNormed[CHECK_M * CHECK_D];
-  float activated[TuskActivationLeakyRelu + 1][CHECK_D];
+  float activated[TuskActivationLast + 1][CHECK_D];
   float elementwise[CHECK_D];
   float gathered[CHECK_D];
   float factored[CHECK_D];
@@ -165,7 +165,7 @@ static void check_floats(const TuskKernels *k, const float *x, const float *keys
   check_rows(k, x, keys, scratch, out);
   k->rmsnorm_f32(x, CHECK_D, CHECK_M, CHECK_D, keys, 1e-6f, out->rmsNormed, CHECK_D);
   k->layernorm_f32(x, CHECK_D, CHECK_M, CHECK_D, keys, keys + 1, 1e-6f, out->layerNormed, CHECK_D);
-  for (int kind = TuskActivationIdentity; kind <= TuskActivationLeakyRelu; kind++) {
+  for (int kind = TuskActivationIdentity; kind <= TuskActivationLast; kind++) {
     __builtin_memcpy(out->activated[kind], x, sizeof out->activated[kind]);
     k->activate_f32((TuskActivation)kind, out->activated[kind], CHECK_D);
   }

@@ -16,6 +16,13 @@ private let activations: [(kind: TuskActivation, exact: @Sendable (Double) -> Do
   (TuskActivationTanh, { tanh($0) }, 2e-7),
   (TuskActivationSigmoid, { 1 / (1 + exp(-$0)) }, 2e-7),
   (TuskActivationLeakyRelu, { $0 < 0 ? 0.01 * $0 : $0 }, 1e-7),
+  (TuskActivationQuickGelu, { $0 / (1 + exp(-1.702 * $0)) }, 5e-7),
+  (TuskActivationMish, { $0 * tanh($0 > 40 ? $0 : log1p(exp($0))) }, 5e-7),
+  (TuskActivationRelu6, { min(max($0, 0), 6) }, 0),
+  (TuskActivationRelu2, { max($0, 0) * max($0, 0) }, 1e-7),
+  (TuskActivationGelu10, { min(0.5 * $0 * (1 + erf($0 / 2.0.squareRoot())), 10) }, 2e-7),
+  // The argument's own rounding, times the slope of at most 1.42.
+  (TuskActivationLaplace, { 0.5 * (1 + erf(($0 - 0.707107) / (0.282095 * 2.0.squareRoot()))) }, 5e-7),
 ]
 
 @Suite struct ActivationTests {

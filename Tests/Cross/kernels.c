@@ -109,7 +109,7 @@ static void check_vectors(const TuskKernels *k) {
     take(y, n * sizeof *y);
     k->layernorm_f32(x, n, 1, n, x, x, 1e-6f, y, n);
     take(y, n * sizeof *y);
-    for (int kind = TuskActivationIdentity; kind <= TuskActivationLeakyRelu; kind++) {
+    for (int kind = TuskActivationIdentity; kind <= TuskActivationLast; kind++) {
       memcpy(y, x, n * sizeof *y);
       k->activate_f32((TuskActivation)kind, y, n);
       take(y, n * sizeof *y);

@@ -81,7 +81,7 @@ import Testing
 
   /// Where the head of a task can be wrong: offset in its record, value, error.
   @Test(arguments: [
-    (0, 0, FormatError.Kind.invalidField), (2, 5, .invalidField), (4, 8, .invalidField), (6, 8, .invalidField),
+    (0, 0, FormatError.Kind.invalidField), (2, 5, .invalidField), (4, 14, .invalidField), (6, 14, .invalidField),
     (8, 9, .invalidReference), (16, 3, .wrongWidth), (20, 1, .wrongWidth), (24, 2, .invalidField),
     (28, 1, .reservedNotZero), (64, 9, .wrongTableLength), (65, 10, .invalidName), (67, 4, .wrongTableLength),
     (71, 1, .paddingNotZero),

@@ -32,6 +32,19 @@ typedef enum {
   TuskActivationSigmoid = 6,
   /// x for x >= 0, 0.01 x below.
   TuskActivationLeakyRelu = 7,
+  /// x / (1 + e^-1.702x)
+  TuskActivationQuickGelu = 8,
+  /// x tanh(ln(1 + e^x))
+  TuskActivationMish = 9,
+  /// min(max(x, 0), 6)
+  TuskActivationRelu6 = 10,
+  /// max(x, 0)^2
+  TuskActivationRelu2 = 11,
+  /// min(gelu(x), 10)
+  TuskActivationGelu10 = 12,
+  /// (1 + erf((x - 0.707107) / (0.282095 sqrt 2))) / 2
+  TuskActivationLaplace = 13,
+  TuskActivationLast = TuskActivationLaplace,
 } TuskActivation;
 
 /// One ISA's implementation of every operation. M, N, K, D are counts of rows and columns, strides are in elements.

@@ -15,6 +15,13 @@
     }                                                      \
   } while (0)
 
+/// tanh(ln(1 + e^x)) = s / (s + 2) with s = e^x (e^x + 2), by w = e^-|x| so that nothing overflows.
+INLINE f32x8 tanh_softplus_lanes(f32x8 x) {
+  f32x8 w = exp_lanes(choose(x < 0.0f, x, -x));
+  f32x8 sum = choose(x < 0.0f, w * (w + 2.0f), 1.0f + 2.0f * w);
+  return sum / (sum + choose(x < 0.0f, splat(2), 2.0f * w * w));
+}
+
 static void ISA(activate_f32)(TuskActivation kind, float *x, size_t n) {
   switch (kind) {
   case TuskActivationIdentity: break;
@@ -28,6 +35,19 @@ static void ISA(activate_f32)(TuskActivation kind, float *x, size_t n) {
   case TuskActivationTanh: FOR_EACH_LANES(x, n, v, tanh_lanes(v)); break;
   case TuskActivationSigmoid: FOR_EACH_LANES(x, n, v, sigmoid_lanes(v)); break;
   case TuskActivationLeakyRelu: FOR_EACH_LANES(x, n, v, choose(v < 0.0f, v * 0.01f, v)); break;
+  case TuskActivationQuickGelu: FOR_EACH_LANES(x, n, v, v * sigmoid_lanes(1.702f * v)); break;
+  case TuskActivationMish: FOR_EACH_LANES(x, n, v, v * tanh_softplus_lanes(v)); break;
+  case TuskActivationRelu6:
+    FOR_EACH_LANES(x, n, v, choose(v < 0.0f, splat(0), choose(v > 6.0f, splat(6), v)));
+    break;
+  case TuskActivationRelu2: FOR_EACH_LANES(x, n, v, choose(v < 0.0f, splat(0), v * v)); break;
+  case TuskActivationGelu10:
+    FOR_EACH_LANES(x, n, v, 0.5f * v * one_plus_erf_lanes(v * 0.707106781f));
+    FOR_EACH_LANES(x, n, v, choose(v > 10.0f, splat(10), v));
+    break;
+  case TuskActivationLaplace:
+    FOR_EACH_LANES(x, n, v, 0.5f * one_plus_erf_lanes((v - 0.707107f) * 2.50662622f));
+    break;
   }
 }
 

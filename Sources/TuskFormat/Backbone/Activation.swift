@@ -10,6 +10,16 @@ public enum Activation: UInt32, CaseIterable, Sendable {
   case sigmoid = 6
   /// Slope 0.01 below zero.
   case leakyRelu = 7
+  /// x sigmoid(1.702 x).
+  case quickGelu = 8
+  /// x tanh(ln(1 + e^x)).
+  case mish = 9
+  case relu6 = 10
+  /// The square of `relu`.
+  case relu2 = 11
+  /// `gelu`, at most 10.
+  case gelu10 = 12
+  case laplace = 13
 
   public var name: StaticString {
     switch self {
@@ -21,6 +31,12 @@ public enum Activation: UInt32, CaseIterable, Sendable {
     case .tanh: "tanh"
     case .sigmoid: "sigmoid"
     case .leakyRelu: "leaky_relu"
+    case .quickGelu: "quick_gelu"
+    case .mish: "mish"
+    case .relu6: "relu6"
+    case .relu2: "relu2"
+    case .gelu10: "gelu_10"
+    case .laplace: "laplace"
     }
   }
 }

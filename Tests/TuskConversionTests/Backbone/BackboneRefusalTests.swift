@@ -104,7 +104,7 @@ import TuskFormat
       ("pad_token_id", "512", .badSetting),
       ("eos_token_id", "-1", .badSetting),
       ("eos_token_id", "[1, 2]", .badSetting),
-      ("feed_forward_proj", "\"gated-quick_gelu\"", .badSetting),
+      ("feed_forward_proj", "\"gated-prelu\"", .badSetting),
       ("feed_forward_proj", "\"\"", .badSetting),
       ("dense_act_fn", "\"gelu\"", .badSetting),
       ("is_gated_act", "true", .badSetting),

@@ -159,7 +159,7 @@ import TuskFormat
       ("max_position_embeddings", "31", .misshapenTensor),
       ("type_vocab_size", "-1", .badSetting),
       ("layer_norm_eps", "0", .badSetting),
-      ("hidden_act", "\"quick_gelu\"", .badSetting),
+      ("hidden_act", "\"prelu\"", .badSetting),
       ("pad_token_id", "120", .badSetting),
       ("is_decoder", "true", .unsupported),
       ("position_embedding_type", "\"relative_key\"", .unsupported),

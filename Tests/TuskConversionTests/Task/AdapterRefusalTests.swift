@@ -30,7 +30,7 @@ import TuskFormat
       ("use_gating", "true", .unsupported), ("is_parallel", "\"yes\"", .badSetting),
       ("inv_adapter", "\"nice\"", .unsupported),
       ("residual_before_ln", "\"post_add\"", .unsupported), ("architecture", "\"reft\"", .unsupported),
-      ("something_new", "1", .unsupported), ("non_linearity", "\"quick_gelu\"", .badSetting),
+      ("something_new", "1", .unsupported), ("non_linearity", "\"prelu\"", .badSetting),
       ("non_linearity", "null", .badSetting), ("scaling", "\"often\"", .badSetting),
       ("mh_adapter", "null", .badSetting),
       ("phm_dim", "0", .badSetting), ("phm_dim", "1000000", .badSetting), ("phm_dim", "3", .badSetting),

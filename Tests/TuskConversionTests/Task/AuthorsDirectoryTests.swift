@@ -131,7 +131,7 @@ import TuskFormat
     ("hypercomplex_division", "8"), ("task_reduction_factor", "8"), ("task_reduction_factor", "0"), ("phm_rank", "2"),
     ("hypercomplex_adapters", "false"), ("low_rank_adapters", "true"), ("factorized_phm", "false"),
     ("factorized_phm_rule", "true"), ("shared_phm_rule", "false"), ("shared_W_phm", "true"),
-    ("non_linearity", "\"mish\""), ("task_adapter_layers_encoder", "\"all\""), ("add_layer_norm_before_adapter", "1"),
+    ("non_linearity", "\"prelu\""), ("task_adapter_layers_encoder", "\"all\""), ("add_layer_norm_before_adapter", "1"),
   ])
   func settingsThatContradictTheTensorsAreRefused(key: String, json: String) throws {
     var variant = try AuthorsVariant()

@@ -91,7 +91,7 @@ import TuskFormat
       ("{\"head_type\": \"classification\", \"layers\": 1, \"num_labels\": 3}", .missingTensor),
       ("{\"head_type\": \"classification\", \"layers\": 2, \"num_labels\": 4}", .misshapenTensor),
       (
-        "{\"head_type\": \"classification\", \"layers\": 2, \"num_labels\": 3, \"activation_function\": \"mish\"}",
+        "{\"head_type\": \"classification\", \"layers\": 2, \"num_labels\": 3, \"activation_function\": \"prelu\"}",
         .badSetting
       ),
       (
