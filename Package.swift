@@ -51,10 +51,15 @@ let hostTargets: [Target] = [
   .target(
     name: "TuskConversion", dependencies: ["TuskFormat", "TuskTokenizer", "CTuskSystem", "CZlib"],
     swiftSettings: strict),
+  .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
+  .target(
+    name: "TuskTraining",
+    dependencies: ["COpenBLAS", "CTuskKernels", "CTuskSystem", "TuskEngine", "TuskFormat", "TuskTokenizer"],
+    swiftSettings: strict),
   .executableTarget(
     name: "tusk",
     dependencies: [
-      "TuskConversion", "TuskEngine", "TuskFormat", "TuskTokenizer", "CTuskKernels", "CTuskSystem",
+      "TuskConversion", "TuskEngine", "TuskFormat", "TuskTokenizer", "TuskTraining", "CTuskKernels", "CTuskSystem",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Logging", package: "swift-log"),
     ],
@@ -73,6 +78,14 @@ let hostTargets: [Target] = [
     ],
     swiftSettings: strict),
   .testTarget(
+    name: "TuskTrainingTests",
+    dependencies: [
+      "TuskTraining", "COpenBLAS", "TuskEngine", "TuskConversion", "TuskFormat", "TuskTokenizer", "CTuskKernels",
+      "CTuskSystem",
+      "CTuskAllocationCounter",
+    ],
+    swiftSettings: strict),
+  .testTarget(
     name: "TuskCTests", dependencies: ["CTusk", "CTuskHandles", "TuskC", "TuskConversion", "TuskFormat"],
     swiftSettings: strict),
   .target(name: "CTuskAllocationCounter", path: "Tests/CTuskAllocationCounter"),
@@ -87,6 +100,7 @@ let package = Package(
     : [
       .library(name: "Tusk", targets: ["TuskFormat", "TuskTokenizer", "TuskEngine"]),
       .library(name: "TuskConversion", targets: ["TuskConversion"]),
+      .library(name: "TuskTraining", targets: ["TuskTraining"]),
       .executable(name: "tusk", targets: ["tusk"]),
       .executable(name: "tusk-nano", targets: ["tusk-nano"]),
     ],

@@ -28,9 +28,10 @@ require_swift() {
   printf '6.3\n%s\n' "$version" | sort -V -C || fail "Swift 6.3 or later is needed, found ${version:-none}"
 }
 
-# What the package needs to build beside Swift: zlib for torch archives, git for the two Swift packages.
+# What the package needs beside Swift: zlib for torch archives, git for the two Swift packages, OpenBLAS for training.
 require_build_packages() {
   local missing=()
+  ldconfig -p | grep -q 'libopenblas\.so\.0' || missing+=(libopenblas0-pthread)
   [ -e /usr/include/zlib.h ] || missing+=(zlib1g-dev)
   command -v git >/dev/null || missing+=(git ca-certificates)
   [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"

@@ -18,7 +18,7 @@ TENSOR_KINDS = {
     12: "taskNormBias", 13: "codes", 14: "scales", 15: "inputScale", 16: "outputScale", 17: "prefixKeys",
     18: "prefixValues", 19: "prompt", 20: "gateWeight", 21: "gateBias",
 }
-ORIGINS = {1: "adapters library", 2: "Compacter authors' code", 3: "PEFT", 4: "other tasks"}
+ORIGINS = {1: "adapters library", 2: "Compacter authors' code", 3: "PEFT", 4: "other tasks", 5: "trained by Tusk"}
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ public enum TaskOrigin: UInt32, Sendable {
   case peft = 3
   /// Made from other tasks.
   case tasks = 4
+  /// Trained by Tusk.
+  case training = 5
 
   public var name: StaticString {
     switch self {
@@ -52,6 +54,7 @@ public enum TaskOrigin: UInt32, Sendable {
     case .authors: "authors"
     case .peft: "peft"
     case .tasks: "tasks"
+    case .training: "training"
     }
   }
 }

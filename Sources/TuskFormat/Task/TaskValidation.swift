@@ -98,7 +98,7 @@ extension TaskSection {
     _ = try bytes.field(12, in: 1...1024)
     _ = try bytes.field(16, in: 0...1024)
     _ = try bytes.field(20, in: 1...16_777_216)
-    _ = try bytes.field(24, in: 1...4)
+    _ = try bytes.field(24, in: 1...5)
     let nameBytes = try bytes.field(28, in: 1...255)
     let headCount = try bytes.field(44, in: 0...1)
     let sectionBytes: UInt64 = bytes.load(48)

@@ -67,6 +67,7 @@ extension FileReport.Task {
     case "authors": "authors' code"
     case "peft": "PEFT"
     case "tasks": "made from other tasks"
+    case "training": "trained by Tusk"
     default: "adapters library"
     }
   }
