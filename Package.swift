@@ -53,8 +53,10 @@ let hostTargets: [Target] = [
     swiftSettings: strict),
   .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
   .target(
+    name: "CTuskBackward", dependencies: ["CTuskKernels"], cSettings: [.headerSearchPath("../CTuskKernels/lanes")]),
+  .target(
     name: "TuskTraining",
-    dependencies: ["COpenBLAS", "CTuskKernels", "CTuskSystem", "TuskEngine", "TuskFormat", "TuskTokenizer"],
+    dependencies: ["COpenBLAS", "CTuskBackward", "CTuskKernels", "CTuskSystem", "TuskEngine", "TuskFormat", "TuskTokenizer"],
     swiftSettings: strict),
   .executableTarget(
     name: "tusk",
@@ -80,7 +82,7 @@ let hostTargets: [Target] = [
   .testTarget(
     name: "TuskTrainingTests",
     dependencies: [
-      "TuskTraining", "COpenBLAS", "TuskEngine", "TuskConversion", "TuskFormat", "TuskTokenizer", "CTuskKernels",
+      "TuskTraining", "COpenBLAS", "CTuskBackward", "TuskEngine", "TuskConversion", "TuskFormat", "TuskTokenizer", "CTuskKernels",
       "CTuskSystem",
       "CTuskAllocationCounter",
     ],

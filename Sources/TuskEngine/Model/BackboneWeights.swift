@@ -1,17 +1,17 @@
 import TuskFormat
 
 /// A matrix of the backbone as kernels take it: an address in the mapping, read in place.
-struct WeightMatrix {
+package struct WeightMatrix {
   /// Rows of int8 codes or of float32, `stride` elements apart.
-  let data: UnsafeRawPointer
-  let stride: Int
+  package let data: UnsafeRawPointer
+  package let stride: Int
   /// [rows]; meaningless for float32.
-  let scales: UnsafePointer<Float>
-  let rows: Int
-  let columns: Int
-  let encoding: WeightEncoding
+  package let scales: UnsafePointer<Float>
+  package let rows: Int
+  package let columns: Int
+  package let encoding: WeightEncoding
   /// Of a product [rows], of a LayerNorm [columns]; nil where the backbone has none.
-  var bias: UnsafePointer<Float>?
+  package var bias: UnsafePointer<Float>?
 
   fileprivate init(_ tensor: Tensor, bias: UnsafePointer<Float>?) {
     self.bias = bias
@@ -25,16 +25,16 @@ struct WeightMatrix {
   }
 
   /// Row `row` of a float32 tensor: [columns].
-  func floats(row: Int = 0) -> UnsafePointer<Float> {
+  package func floats(row: Int = 0) -> UnsafePointer<Float> {
     precondition(encoding == .float32 && row >= 0 && row < rows, "not a row of floats")
     return data.assumingMemoryBound(to: Float.self) + row * stride
   }
 }
 
 /// Views of all weights, resolved once: the only place that holds addresses of the mapping, which `file` keeps alive.
-final class BackboneWeights {
-  let file: PackedFile
-  let config: BackboneConfig
+package final class BackboneWeights {
+  package let file: PackedFile
+  package let config: BackboneConfig
   private let matrices: [WeightMatrix]
   /// By stack and role: the position of the first block's tensor, or of the only one; -1 where there is none.
   private let firstPositions: [Int32]
@@ -42,7 +42,7 @@ final class BackboneWeights {
   private let blockStrides: [Int]
 
   /// - Throws: `notABackbone`.
-  init(_ file: PackedFile) throws(EngineError) {
+  package init(_ file: PackedFile) throws(EngineError) {
     guard let config = file.config else { throw EngineError(.notABackbone) }
     self.file = file
     self.config = config
@@ -78,14 +78,14 @@ final class BackboneWeights {
   private static let roleCount = 64
 
   /// - Precondition: the configuration has such a tensor.
-  func matrix(_ role: TensorRole, _ stack: Stack, layer: Int = 0) -> WeightMatrix {
+  package func matrix(_ role: TensorRole, _ stack: Stack, layer: Int = 0) -> WeightMatrix {
     let first = Int(firstPositions[Int(stack.rawValue) * Self.roleCount + Int(role.rawValue)])
     precondition(first >= 0, "no such tensor")
     return matrices[first + layer * blockStrides[Int(stack.rawValue)]]
   }
 
-  var embedding: WeightMatrix { matrix(.embedding, .shared) }
-  var head: WeightMatrix { config.hasTiedHead ? embedding : matrix(.head, .shared) }
+  package var embedding: WeightMatrix { matrix(.embedding, .shared) }
+  package var head: WeightMatrix { config.hasTiedHead ? embedding : matrix(.head, .shared) }
 }
 
 extension TensorRole {

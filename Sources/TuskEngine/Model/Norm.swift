@@ -2,15 +2,21 @@ import CTuskKernels
 import TuskFormat
 
 /// A norm of the backbone, or the task's in its place.
-struct Norm {
-  let kind: NormKind
+package struct Norm {
+  package let kind: NormKind
   /// [D]
-  var weight: UnsafePointer<Float>
+  package var weight: UnsafePointer<Float>
   /// [D] of a LayerNorm; behind a RMSNorm only if a task adds one.
-  var bias: UnsafePointer<Float>?
+  package var bias: UnsafePointer<Float>?
+
+  package init(kind: NormKind, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?) {
+    self.kind = kind
+    self.weight = weight
+    self.bias = bias
+  }
 
   /// y [rows, D] = norm(x), x [rows, D]; y may be x.
-  func apply(
+  package func apply(
     _ x: UnsafePointer<Float>, rows: Int, width: Int, epsilon: Float, _ kernels: TuskKernels,
     into y: UnsafeMutablePointer<Float>
   ) {

@@ -24,7 +24,7 @@ public enum RelativeBias {
   }
 
   /// Fills `table` [H, distances] for the distances `first...`, from the table of buckets [bucketCount, H].
-  static func fill(
+  package static func fill(
     _ table: UnsafeMutablePointer<Float>, firstDistance: Int, distanceCount: Int, isBidirectional: Bool,
     _ buckets: WeightMatrix, _ config: BackboneConfig
   ) {

@@ -144,17 +144,29 @@ private struct TileRows {
 }
 
 /// Rows that enter products: floats, and their codes for int8 weights.
-struct ProductInput {
+package struct ProductInput {
   /// [rows, columns]
-  let x: UnsafePointer<Float>
-  let rows: Int
-  let columns: Int
-  let codes: UnsafeMutablePointer<Int16>
-  let codesStride: Int
-  let scales: UnsafeMutablePointer<Float>
+  package let x: UnsafePointer<Float>
+  package let rows: Int
+  package let columns: Int
+  package let codes: UnsafeMutablePointer<Int16>
+  package let codesStride: Int
+  package let scales: UnsafeMutablePointer<Float>
+
+  package init(
+    x: UnsafePointer<Float>, rows: Int, columns: Int, codes: UnsafeMutablePointer<Int16>, codesStride: Int,
+    scales: UnsafeMutablePointer<Float>
+  ) {
+    self.x = x
+    self.rows = rows
+    self.columns = columns
+    self.codes = codes
+    self.codesStride = codesStride
+    self.scales = scales
+  }
 
   /// The columns `range` of y [rows, rows of weight].
-  func multiply(
+  package func multiply(
     _ weight: WeightMatrix, _ range: Range<Int>, _ y: UnsafeMutablePointer<Float>, yStride: Int, _ kernels: TuskKernels
   ) {
     if weight.encoding == .int8Rows {

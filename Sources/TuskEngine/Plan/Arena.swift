@@ -2,14 +2,14 @@ import CTuskSystem
 import TuskFormat
 
 /// All memory of a session: one allocation, made once, or the caller's.
-final class Arena {
+package final class Arena {
   private let base: UnsafeMutableRawPointer
   private let isOwned: Bool
-  let byteCount: Int
+  package let byteCount: Int
 
   /// Pages are touched only as they are used, so an arena costs what a run needs of it.
   /// - Throws: `outOfMemory`.
-  init(byteCount: Int) throws(EngineError) {
+  package init(byteCount: Int) throws(EngineError) {
     guard let base = tusk_reserve_memory(byteCount) else { throw EngineError(.outOfMemory, required: byteCount) }
     self.base = base
     self.byteCount = byteCount
@@ -33,9 +33,11 @@ final class Arena {
     if isOwned { tusk_release_memory(base, byteCount) }
   }
 
-  func floats(_ region: Region) -> UnsafeMutablePointer<Float> { pointer(region, to: Float.self) }
+  package func floats(_ region: Region) -> UnsafeMutablePointer<Float> { pointer(region, to: Float.self) }
 
-  func pointer<Element: BitwiseCopyable>(_ region: Region, to type: Element.Type) -> UnsafeMutablePointer<Element> {
+  package func pointer<Element: BitwiseCopyable>(_ region: Region, to type: Element.Type) -> UnsafeMutablePointer<
+    Element
+  > {
     precondition(region.offset + region.byteCount <= byteCount, "region outside the arena")
     return (base + region.offset).assumingMemoryBound(to: type)
   }

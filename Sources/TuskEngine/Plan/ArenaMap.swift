@@ -1,12 +1,14 @@
 import TuskFormat
 
 /// Lays regions one behind another, each 64-byte aligned. Sizes saturate: an impossible plan is refused by its total.
-struct ArenaMap {
-  private(set) var end = 0
+package struct ArenaMap {
+  package private(set) var end = 0
 
-  mutating func floats(_ rows: Int, _ columns: Int) -> Region { take(rows, columns, elementBytes: 4) }
+  package init() {}
 
-  mutating func take(_ rows: Int, _ columns: Int, elementBytes: Int) -> Region {
+  package mutating func floats(_ rows: Int, _ columns: Int) -> Region { take(rows, columns, elementBytes: 4) }
+
+  package mutating func take(_ rows: Int, _ columns: Int, elementBytes: Int) -> Region {
     let region = Region(offset: end, byteCount: rows.saturatingProduct(columns, elementBytes))
     let next = end.addingReportingOverflow(region.byteCount)
     let isTooLarge = next.overflow || next.partialValue > Int.max / 2
@@ -17,7 +19,7 @@ struct ArenaMap {
 
 extension Int {
   /// The product of numbers that are not negative, at most `Int.max / 2`.
-  func saturatingProduct(_ factors: Int...) -> Int {
+  package func saturatingProduct(_ factors: Int...) -> Int {
     var product = self
     for factor in factors {
       let next = product.multipliedReportingOverflow(by: factor)

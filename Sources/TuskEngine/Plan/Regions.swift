@@ -2,9 +2,9 @@ import CTuskKernels
 import TuskFormat
 
 /// A stretch of the arena.
-struct Region: Sendable {
-  let offset: Int
-  let byteCount: Int
+package struct Region: Sendable {
+  package let offset: Int
+  package let byteCount: Int
 }
 
 /// The arena's map. S source with a prompt, T target positions, P prefix, D dModel, F dFF, H heads, K dKV, V vocabulary, L decoder

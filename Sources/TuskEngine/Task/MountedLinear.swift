@@ -2,14 +2,14 @@ import CTuskKernels
 import TuskFormat
 
 /// A linear of a task with the addresses of its factors, or of its int8 rows.
-struct MountedLinear {
+package struct MountedLinear {
   private let kronecker: TuskKronecker
   /// [out, in] rows of a dense layer, `codesStride` apart, and [out]; nil if there are factors.
   private let codes: UnsafePointer<Int8>?
   private let codesStride: Int
   private let scales: UnsafePointer<Float>?
 
-  init(_ linear: Int, of task: TaskSection) {
+  package init(_ linear: Int, of task: TaskSection) {
     let record = task.linear(at: linear)
     kronecker = TuskKronecker(
       n: record.phmDim, in: record.inWidth, out: record.outWidth, inBlocks: record.inBlocks,
@@ -26,7 +26,7 @@ struct MountedLinear {
   private static let blockColumns = 64
 
   /// Floats of scratch that `apply` needs for `linear`.
-  static func scratchFloats(_ linear: TaskLinear) -> Int {
+  package static func scratchFloats(_ linear: TaskLinear) -> Int {
     guard linear.codes != nil else {
       var shape = TuskKronecker(shapeOf: linear)
       return tusk_kronecker_scratch_floats(&shape)
@@ -46,7 +46,7 @@ struct MountedLinear {
 
   /// y [rows, out] = scaling * linear(x), x [rows, in], or y += that.
   /// - Precondition: `scratch` has `scratchFloats`; y and x do not overlap.
-  func apply(
+  package func apply(
     _ x: UnsafePointer<Float>, _ xStride: Int, rows: Int, _ y: UnsafeMutablePointer<Float>, _ yStride: Int,
     scaling: Float = 1, accumulates: Bool = false, scratch: UnsafeMutablePointer<Float>, _ kernels: TuskKernels
   ) {

@@ -2,13 +2,13 @@ import CTuskKernels
 import TuskFormat
 
 /// Applies the tasks mounted for one source where they act.
-struct TaskRunner {
-  let tasks: TaskStack
+package struct TaskRunner {
+  package let tasks: TaskStack
   /// Whether any task changes products, or gates an adapter; else slots are not searched for them.
   let changesProducts: Bool
   private let gatesAdapters: Bool
 
-  init(_ tasks: TaskStack = TaskStack()) {
+  package init(_ tasks: TaskStack = TaskStack()) {
     self.tasks = tasks
     var changesProducts = false
     var gatesAdapters = false
@@ -41,7 +41,7 @@ struct TaskRunner {
 
   /// The norm of a sub-layer, at the end of a stack, or of the embeddings: what the last task that replaces it gives, and the
   /// rest of the backbone's.
-  func norm(_ slot: Int, _ backbone: WeightMatrix, _ kind: NormKind) -> Norm {
+  package func norm(_ slot: Int, _ backbone: WeightMatrix, _ kind: NormKind) -> Norm {
     var norm = Norm(kind: kind, weight: backbone.floats(), bias: backbone.bias)
     for index in 0..<tasks.count {
       let own = tasks[index].slot(at: slot)
@@ -110,11 +110,11 @@ struct TaskRunner {
 
 extension TaskSection {
   /// The values of a tensor, in place.
-  func floats(_ tensor: Int) -> UnsafePointer<Float> {
+  package func floats(_ tensor: Int) -> UnsafePointer<Float> {
     self.tensor(at: tensor).data.address.assumingMemoryBound(to: Float.self)
   }
 
-  func floats(_ tensor: Int?) -> UnsafePointer<Float>? { tensor.map { floats($0) } }
+  package func floats(_ tensor: Int?) -> UnsafePointer<Float>? { tensor.map { floats($0) } }
 }
 
 /// The gates of a slot's adapters: each a mean over all positions of a text, found in a pass over its tiles. Until all are

@@ -1,7 +1,7 @@
 import TuskFormat
 
 /// Up to four tasks that act on one source, one behind the other. Stored in place, so that mounting allocates nothing.
-struct TaskStack {
+package struct TaskStack {
   static let limit = 4
 
   private var first: TaskSection?
@@ -10,10 +10,10 @@ struct TaskStack {
   private var fourth: TaskSection?
   private(set) var count = 0
 
-  init() {}
+  package init() {}
 
   /// - Precondition: at most `limit` tasks.
-  init(_ tasks: [TaskSection]) {
+  package init(_ tasks: [TaskSection]) {
     precondition(tasks.count <= Self.limit, "a stack has at most four tasks")
     for index in 0..<tasks.count { append(tasks[index]) }
   }

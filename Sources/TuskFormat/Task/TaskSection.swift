@@ -11,6 +11,14 @@ public struct TaskSection: Sendable {
   /// The tables of `bytes`, which must be validated before they are used.
   init(_ bytes: MappedBytes) { self.bytes = bytes }
 
+  /// The task section that `bytes` are, proven as opening a file proves it, for the backbone of `config`.
+  /// - Throws: as `PackedFile`, and `taskOfOtherBackbone`.
+  package init(validating bytes: MappedBytes, for config: BackboneConfig) throws(FormatError) {
+    self.init(bytes)
+    try validate()
+    try requireFit(to: config)
+  }
+
   public var fingerprint: UInt64 { bytes.load(0) }
   public var dModel: Int { word(8) }
   /// H K of the backbone.
@@ -43,7 +51,7 @@ public struct TaskSection: Sendable {
   var labelsOffset: Int { headOffset + (hasHead ? TaskHead.recordBytes : 0) }
   var labelBytes: Int { word(64) }
   var tensorsOffset: Int { labelsOffset + labelBytes.roundedUp(to: 8) }
-  var dataOffset: Int { (tensorsOffset + tensorCount * TaskTensor.recordBytes).roundedUp(to: Container.rowAlignment) }
+  package var dataOffset: Int { (tensorsOffset + tensorCount * TaskTensor.recordBytes).roundedUp(to: Container.rowAlignment) }
 
   /// - Precondition: `position` is a slot of `slots`.
   public func slot(at position: Int) -> TaskSlot {

@@ -1,0 +1,70 @@
+import CTuskKernels
+import TuskEngine
+import TuskFormat
+
+extension TrainingModel {
+  /// row [D] = the embedding of `id`.
+  func embed(_ id: Int32, into row: UnsafeMutablePointer<Float>) {
+    let table = weights.embedding
+    if table.encoding == .int8Rows {
+      let codes = table.data.assumingMemoryBound(to: Int8.self) + Int(id) * table.stride
+      kernels.gather_f32_i8(codes, table.scales[Int(id)], config.dModel, row)
+    } else {
+      row.update(from: table.floats(row: Int(id)), count: config.dModel)
+    }
+  }
+
+  /// stream [R, D] = embedding + token type + position and the embedding norm, as far as there are any; a prompt's rows as
+  /// they are.
+  func embedSources(into stream: UnsafeMutablePointer<Float>) {
+    let rows = examples.sourceRows
+    sumEmbeddings(into: stream)
+    if config.hasEmbeddingNorm { normalize(stream, rows: rows, embeddingNorm, into: stream) }
+    drop(stream, count: rows * config.dModel, .embeddings, slot: config.slots.encoderStart)
+  }
+
+  /// The gradients of what a task trains of the embeddings: a prompt, the norm.
+  func embedSourcesBackward(_ streamGradient: UnsafeMutablePointer<Float>) {
+    let width = config.dModel
+    let rows = examples.sourceRows
+    drop(streamGradient, count: rows * width, .embeddings, slot: config.slots.encoderStart)
+    if config.hasEmbeddingNorm, embeddingNorm.isTrained {
+      let sums = arena.floats(regions.normed)
+      let unused = arena.floats(regions.normedGradient)
+      sumEmbeddings(into: sums)
+      unused.update(repeating: 0, count: rows * width)
+      normalizeBackward(sums, rows: rows, embeddingNorm, streamGradient, into: unused)
+    }
+    guard let prompt = task.section.prompt else { return }
+    let gradient = task.gradient(prompt.embeddings)
+    for segment in examples.sources {
+      kernels.add_f32(gradient, streamGradient + segment.start * width, prompt.tokenCount * width)
+    }
+  }
+
+  private var embeddingNorm: TrainedNorm { norm(config.slots.encoderStart, .embeddingNorm, .shared) }
+
+  private func sumEmbeddings(into stream: UnsafeMutablePointer<Float>) {
+    let width = config.dModel
+    let prompt = task.section.prompt
+    for segment in examples.sources {
+      if let prompt {
+        (stream + segment.start * width).update(
+          from: task.section.floats(prompt.embeddings), count: prompt.tokenCount * width)
+      }
+      for token in 0..<segment.count - examples.promptTokens {
+        let row = segment.start + examples.promptTokens + token
+        let x = stream + row * width
+        embed(examples.sourceIds[row], into: x)
+        if config.tokenTypeCount > 0 {
+          let table = weights.matrix(.tokenTypeEmbedding, .shared)
+          kernels.add_f32(x, table.floats(row: Int(examples.typeIds[row])), width)
+        }
+        if config.positionScheme == .learned {
+          kernels.add_f32(
+            x, weights.matrix(.positionEmbedding, .shared).floats(row: config.positionOffset + token), width)
+        }
+      }
+    }
+  }
+}
