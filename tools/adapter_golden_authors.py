@@ -29,7 +29,16 @@ def make_authors_case(case: Case, root: Path, folder: Path, scale: float) -> Any
     """Writes what the authors' script leaves: the whole model, its configuration and the launch file."""
     import torch
     (name, training), = case.tasks.items()
-    model = load_backbone(case.backbone, root)
+    model = authors_model(load_backbone(case.backbone, root), training, scale)
+    output = folder / name
+    output.mkdir(parents=True)
+    torch.save(model.state_dict(), output / "pytorch_model.bin")
+    write_settings(model, training, output)
+    return model
+
+
+def authors_model(model: Any, training: dict[str, Any], scale: float) -> Any:
+    """The backbone with what the launch file asks for, of random numbers."""
     if training.get("bitfit"):
         add_biases(model, scale)
     elif training.get("prefix_tuning"):
@@ -39,16 +48,16 @@ def make_authors_case(case: Case, root: Path, folder: Path, scale: float) -> Any
         perturb([parameter for key, parameter in model.named_parameters() if "layer_norm" in key], scale / 3)
     else:
         perturb(list(model.parameters()), scale / 10)
-    output = folder / name
-    output.mkdir(parents=True)
-    torch.save(model.state_dict(), output / "pytorch_model.bin")
+    return model.eval()
+
+
+def write_settings(model: Any, training: dict[str, Any], output: Path) -> None:
     config = {key: value for key, value in model.config.to_diff_dict().items()
               if key not in ("dense_act_fn", "is_gated_act", "dtype", "transformers_version")}
     config |= {"model_type": "t5", "transformers_version": "4.6.0", "train_task_adapters": bool(
         training.get("train_task_adapters")), "prefix_tuning": bool(training.get("prefix_tuning"))}
     for path, value in (("config.json", config), ("training_config.json", training)):
         (output / path).write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
-    return model.eval()
 
 
 def add_biases(model: Any, scale: float) -> None:
@@ -84,23 +93,46 @@ def add_prompt(model: Any, rows: int) -> None:
 def add_adapters(model: Any, training: dict[str, Any], scale: float) -> None:
     import torch
     from transformers.activations import get_activation
-    low_rank, activation = training.get("low_rank_adapters"), get_activation(training["non_linearity"])
+    activation, terms = get_activation(training["non_linearity"]), training.get("hypercomplex_division")
+    rule = None
+    if training.get("hypercomplex_adapters") and training["shared_phm_rule"]:
+        rule = model.phm_rule = torch.nn.Parameter(torch.zeros(terms, terms, terms))
+        perturb([rule], scale)
+
+    def parameter(*shape: int) -> Any:
+        return torch.nn.Parameter(torch.zeros(*shape))
 
     class LowRank(torch.nn.Module):
         def __init__(self, width: int, out_width: int) -> None:
             super().__init__()
-            self.W_left = torch.nn.Parameter(torch.zeros(width, 1))
-            self.W_right = torch.nn.Parameter(torch.zeros(1, out_width))
-            self.b = torch.nn.Parameter(torch.zeros(out_width))
+            self.W_left, self.W_right = parameter(width, 1), parameter(1, out_width)
+            self.b = parameter(out_width)
 
         def forward(self, x: Any) -> Any:
             return x @ (self.W_left * self.W_right) + self.b
 
+    class KroneckerSum(torch.nn.Module):
+        def __init__(self, width: int, out_width: int) -> None:
+            super().__init__()
+            self.phm_rule = parameter(terms, terms, terms) if rule is None else rule
+            if training["factorized_phm"]:
+                self.W_left, self.W_right = parameter(terms, width // terms, 1), parameter(terms, 1, out_width // terms)
+            else:
+                self.W = parameter(terms, width // terms, out_width // terms)
+            self.b = parameter(out_width)
+
+        def forward(self, x: Any) -> Any:
+            right = self.W_left @ self.W_right if training["factorized_phm"] else self.W
+            matrix = torch.einsum("iac,ikj->akcj", self.phm_rule, right)
+            return x @ matrix.reshape(x.shape[-1], len(self.b)) + self.b
+
     class Adapter(torch.nn.Module):
         def __init__(self, width: int) -> None:
             super().__init__()
-            layer = LowRank if low_rank else torch.nn.Linear
-            self.down_sampler, self.up_sampler = layer(width, width // REDUCTION), layer(width // REDUCTION, width)
+            layer = (LowRank if training.get("low_rank_adapters")
+                     else KroneckerSum if training.get("hypercomplex_adapters") else torch.nn.Linear)
+            inner = width // training["task_reduction_factor"]
+            self.down_sampler, self.up_sampler = layer(width, inner), layer(inner, width)
 
         def forward(self, x: Any) -> Any:
             return x + self.up_sampler(activation(self.down_sampler(x)))
@@ -116,10 +148,12 @@ def add_adapters(model: Any, training: dict[str, Any], scale: float) -> None:
         for index, block in enumerate(getattr(model, stack).block):
             if layers is not None and index not in layers:
                 continue
-            for site, sub_layer in ((block.layer[0], block.layer[0].SelfAttention),
-                                    (block.layer[-1], block.layer[-1].DenseReluDense)):
+            for kind, site, sub_layer in (("self_attention", block.layer[0], block.layer[0].SelfAttention),
+                                          ("feed_forward", block.layer[-1], block.layer[-1].DenseReluDense)):
+                if not training.get(f"add_adapter_in_{kind}", True):
+                    continue
                 adapter = Adapter(model.config.d_model)
                 site.adapter_controller = torch.nn.Module()
                 site.adapter_controller.adapters = torch.nn.ModuleDict({AUTHORS_TASK: adapter})
-                perturb(list(adapter.parameters()), scale)
+                perturb([own for own in adapter.parameters() if own is not rule], scale)
                 sub_layer.register_forward_hook(behind(adapter))

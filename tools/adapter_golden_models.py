@@ -105,7 +105,10 @@ def library_model(case: Case, root: Path) -> Any:
         model.heads[last][0].weight = (model.transformer.shared.weight if backbone.config.tie_word_embeddings
                                        else backbone.lm_head.weight)
     else:
-        getattr(model, model.base_model_prefix).load_state_dict(backbone.state_dict(), strict=False)
+        # Without the head that a class may have; a pooler may be missing.
+        tensors = getattr(backbone, backbone.base_model_prefix, backbone).state_dict()
+        loaded = getattr(model, model.base_model_prefix).load_state_dict(tensors, strict=False)
+        assert not loaded.unexpected_keys, loaded
     return model
 
 
