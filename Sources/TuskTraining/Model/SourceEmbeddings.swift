@@ -14,8 +14,8 @@ extension TrainingModel {
     }
   }
 
-  /// stream [R, D] = embedding + token type + position and the embedding norm, as far as there are any; a prompt's rows as
-  /// they are.
+  /// stream [R, D] = embedding + token type + position and the embedding norm, as far as there are any; a prompt's rows
+  /// are words like the others.
   func embedSources(into stream: UnsafeMutablePointer<Float>) {
     let rows = examples.sourceRows
     sumEmbeddings(into: stream)
@@ -27,18 +27,20 @@ extension TrainingModel {
   func embedSourcesBackward(_ streamGradient: UnsafeMutablePointer<Float>) {
     let width = config.dModel
     let rows = examples.sourceRows
+    let prompt = task.section.prompt
     drop(streamGradient, count: rows * width, .embeddings, slot: config.slots.encoderStart)
-    if config.hasEmbeddingNorm, embeddingNorm.isTrained {
+    var dSums = streamGradient
+    if config.hasEmbeddingNorm, embeddingNorm.isTrained || prompt != nil {
       let sums = arena.floats(regions.normed)
-      let unused = arena.floats(regions.normedGradient)
+      dSums = arena.floats(regions.normedGradient)
       sumEmbeddings(into: sums)
-      unused.update(repeating: 0, count: rows * width)
-      normalizeBackward(sums, rows: rows, embeddingNorm, streamGradient, into: unused)
+      dSums.update(repeating: 0, count: rows * width)
+      normalizeBackward(sums, rows: rows, embeddingNorm, streamGradient, into: dSums)
     }
-    guard let prompt = task.section.prompt else { return }
+    guard let prompt else { return }
     let gradient = task.gradient(prompt.embeddings)
     for segment in examples.sources {
-      kernels.add_f32(gradient, streamGradient + segment.start * width, prompt.tokenCount * width)
+      kernels.add_f32(gradient, dSums + segment.start * width, prompt.tokenCount * width)
     }
   }
 
@@ -52,17 +54,17 @@ extension TrainingModel {
         (stream + segment.start * width).update(
           from: task.section.floats(prompt.embeddings), count: prompt.tokenCount * width)
       }
-      for token in 0..<segment.count - examples.promptTokens {
-        let row = segment.start + examples.promptTokens + token
+      for position in 0..<segment.count {
+        let row = segment.start + position
         let x = stream + row * width
-        embed(examples.sourceIds[row], into: x)
+        if position >= examples.promptTokens { embed(examples.sourceIds[row], into: x) }
         if config.tokenTypeCount > 0 {
           let table = weights.matrix(.tokenTypeEmbedding, .shared)
           kernels.add_f32(x, table.floats(row: Int(examples.typeIds[row])), width)
         }
         if config.positionScheme == .learned {
-          kernels.add_f32(
-            x, weights.matrix(.positionEmbedding, .shared).floats(row: config.positionOffset + token), width)
+          let table = weights.matrix(.positionEmbedding, .shared)
+          kernels.add_f32(x, table.floats(row: config.positionOffset + position), width)
         }
       }
     }

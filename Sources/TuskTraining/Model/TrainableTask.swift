@@ -5,7 +5,7 @@ import TuskFormat
 /// A task whose numbers change: its section in writable memory, with a gradient and two moments beside each number.
 ///
 /// The section is an ordinary one. Sessions mount it while it is trained, and its bytes are what a task file holds. All its
-/// numbers are trained.
+/// numbers are trained but those of frozen tensors.
 public final class TrainableTask {
   public let section: TaskSection
   private let memory: UnsafeMutableRawPointer
@@ -17,14 +17,17 @@ public final class TrainableTask {
   package let gradients: UnsafeMutablePointer<Float>
   package let firstMoments: UnsafeMutablePointer<Float>
   package let secondMoments: UnsafeMutablePointer<Float>
+  package let frozenTensors: [Int]
 
   /// Bytes of a task of `sectionBytes` while it is trained.
   public static func plannedBytes(sectionBytes: Int) -> Int { 4 * sectionBytes.roundedUp(to: 64) }
 
   /// Takes a copy of `bytes`, the section of a task for the backbone of `config`.
+  /// - Parameter frozenTensors: positions of tensors that stay as they are.
   /// - Throws: `mismatch` if they are no such section, `unsupported` if it has parts that training does not know,
   ///   `unavailable` without memory.
-  public init(_ bytes: [UInt8], config: BackboneConfig) throws(TrainingError) {
+  public init(_ bytes: [UInt8], config: BackboneConfig, frozenTensors: [Int] = []) throws(TrainingError) {
+    self.frozenTensors = frozenTensors
     sectionByteCount = bytes.count
     reservedBytes = Self.plannedBytes(sectionBytes: bytes.count)
     guard let memory = tusk_reserve_memory(reservedBytes) else {
@@ -47,7 +50,7 @@ public final class TrainableTask {
     gradients = beside
     firstMoments = beside + stride
     secondMoments = beside + 2 * stride
-    try requireTrainable()
+    try requireTrainable(config)
   }
 
   deinit { tusk_release_memory(memory, reservedBytes) }
@@ -64,12 +67,14 @@ public final class TrainableTask {
 
   func clearGradients() { gradients.update(repeating: 0, count: count) }
 
-  /// Numbers that are trained: those of the tensors.
-  public var parameterCount: Int {
-    (0..<section.tensorCount).reduce(0) { $0 + section.tensor(at: $1).shape.elementCount }
+  /// Forgets the gradients of what is not trained.
+  func clearFrozenGradients() {
+    for tensor in frozenTensors {
+      gradient(tensor).update(repeating: 0, count: section.tensor(at: tensor).shape.elementCount)
+    }
   }
 
-  private func requireTrainable() throws(TrainingError) {
+  private func requireTrainable(_ config: BackboneConfig) throws(TrainingError) {
     func refuse(_ part: String) -> TrainingError {
       TrainingError(.unsupported, "the task has \(part), which is run but not trained")
     }
@@ -87,7 +92,8 @@ public final class TrainableTask {
         }
       case .prefix: throw refuse("a prefix")
       case .prompt(let prompt):
-        if prompt.place != .front || prompt.stage != .embeddings { throw refuse("a prompt among word embeddings") }
+        if prompt.place != .front { throw refuse("a prompt behind the first token") }
+        if prompt.stage == .embeddings && config.hasEmbeddingNorm { throw refuse("a prompt behind the embeddings' norm") }
       }
     }
     for position in 0..<section.linearCount where section.linear(at: position).codes != nil {
