@@ -54,7 +54,9 @@ let hostTargets: [Target] = [
   .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
   .target(
     name: "TuskTraining",
-    dependencies: ["COpenBLAS", "CTuskKernels", "CTuskSystem", "TuskEngine", "TuskFormat", "TuskTokenizer"],
+    dependencies: [
+      "COpenBLAS", "CTuskKernels", "CTuskSystem", "TuskConversion", "TuskEngine", "TuskFormat", "TuskTokenizer",
+    ],
     swiftSettings: strict),
   .executableTarget(
     name: "tusk",
