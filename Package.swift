@@ -56,7 +56,10 @@ let hostTargets: [Target] = [
     name: "CTuskBackward", dependencies: ["CTuskKernels"], cSettings: [.headerSearchPath("../CTuskKernels/lanes")]),
   .target(
     name: "TuskTraining",
-    dependencies: ["COpenBLAS", "CTuskBackward", "CTuskKernels", "CTuskSystem", "TuskEngine", "TuskFormat", "TuskTokenizer"],
+    dependencies: [
+      "COpenBLAS", "CTuskBackward", "CTuskKernels", "CTuskSystem", "TuskConversion", "TuskEngine", "TuskFormat",
+      "TuskTokenizer",
+    ],
     swiftSettings: strict),
   .executableTarget(
     name: "tusk",

@@ -1,6 +1,6 @@
 import Foundation
-import TuskConversion
 import Testing
+import TuskConversion
 import TuskFormat
 
 @testable import TuskTraining
@@ -24,34 +24,36 @@ struct GoldenTrainingCase: CustomTestStringConvertible, Sendable {
 
   struct Record: Decodable {
     struct Example: Decodable {
-      let source_ids: [Int32]
-      let token_type_ids: [Int32]?
-      let target_ids: [Int32]?
+      let sourceIds: [Int32]
+      let tokenTypeIds: [Int32]?
+      let targetIds: [Int32]?
       let label: Int?
       let value: Float?
     }
     struct Optimizer: Decodable {
-      let learning_rate: Double
-      let warmup_steps: Int
-      let total_steps: Int
-      let clip_norm: Double
+      let learningRate: Double
+      let warmupSteps: Int
+      let totalSteps: Int
+      let clipNorm: Double
       let beta1: Double
       let beta2: Double
       let epsilon: Double
-      let weight_decay: Double
+      let weightDecay: Double
     }
     let backbone: String
     let method: String
     let batches: [[Example]]
     let optimizer: Optimizer
     let losses: [Double]
-    let gradient_norms: [Double]
-    let loss_after: Double
+    let gradientNorms: [Double]
+    let lossAfter: Double
   }
 
   func record() throws -> Record {
     let data = try Data(contentsOf: URL(fileURLWithPath: Self.folder + name + "/case.json"))
-    return try JSONDecoder().decode(Record.self, from: data)
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try decoder.decode(Record.self, from: data)
   }
 
   /// The converted backbone.
@@ -85,17 +87,20 @@ struct GoldenTrainingCase: CustomTestStringConvertible, Sendable {
       directory: Self.folder + name + "/" + part, backbone: file, backbonePath: "backbone", name: "task"
     ).write(to: path)
     let task = try PackedFile(path: path).task(at: 0)
-    return task.bytes.withSpan { span in (0..<span.byteCount).map { span.unsafeLoad(fromByteOffset: $0, as: UInt8.self) } }
+    return task.bytes.withSpan { span in
+      (0..<span.byteCount).map { span.unsafeLoad(fromByteOffset: $0, as: UInt8.self) }
+    }
   }
 }
 
-let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path + "/Fixtures/"
+let fixtures =
+  URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path + "/Fixtures/"
 
 extension GoldenTrainingCase.Record.Example {
   var tokenized: TokenizedExample {
     let target: TokenizedExample.Target =
-      if let target_ids { .tokens(target_ids) } else if let label { .label(label) } else { .number(value ?? 0) }
-    return TokenizedExample(sourceIds: source_ids, typeIds: token_type_ids ?? [], target: target, line: 1)
+      if let targetIds { .tokens(targetIds) } else if let label { .label(label) } else { .number(value ?? 0) }
+    return TokenizedExample(sourceIds: sourceIds, typeIds: tokenTypeIds ?? [], target: target, line: 1)
   }
 }
 
@@ -105,14 +110,14 @@ extension GoldenTrainingCase.Record {
   func request(threads: Int = 1, budgetBytes: Int? = nil) -> TrainingRequest {
     let all = batches.flatMap { $0 }
     return TrainingRequest(
-      sourceTokens: all.map(\.source_ids.count).max()!, targetTokens: all.compactMap { $0.target_ids?.count }.max() ?? 0,
+      sourceTokens: all.map(\.sourceIds.count).max()!, targetTokens: all.compactMap { $0.targetIds?.count }.max() ?? 0,
       batch: batches[0].count, threads: threads, budgetBytes: budgetBytes)
   }
 
   var settings: OptimizerSettings {
     OptimizerSettings(
-      learningRate: optimizer.learning_rate, warmupSteps: optimizer.warmup_steps, totalSteps: optimizer.total_steps,
-      clipNorm: optimizer.clip_norm, beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon,
-      weightDecay: optimizer.weight_decay)
+      learningRate: optimizer.learningRate, warmupSteps: optimizer.warmupSteps, totalSteps: optimizer.totalSteps,
+      clipNorm: optimizer.clipNorm, beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon,
+      weightDecay: optimizer.weightDecay)
   }
 }

@@ -21,7 +21,7 @@ import TuskFormat
       let loss = runner.computeGradients(record.examples[0], step: 0)
       #expect(abs(loss - record.losses[0]) < 1e-4 * record.losses[0])
       // Of the norm of all gradients: what a tensor's own is too small for is noise in PyTorch's float32, too.
-      let norm = record.gradient_norms[0]
+      let norm = record.gradientNorms[0]
       for position in 0..<task.section.tensorCount {
         if task.frozenTensors.contains(position) { continue }
         let tensor = task.section.tensor(at: position)
@@ -53,8 +53,8 @@ import TuskFormat
     for step in record.losses.indices {
       let result = try runner.run(batches[step % batches.count], step: step)
       #expect(abs(result.loss - record.losses[step]) < 1e-3 * max(1, record.losses[step]), "step \(step)")
-      #expect(abs(result.gradientNorm - record.gradient_norms[step]) < 1e-3 * max(1, record.gradient_norms[step]))
+      #expect(abs(result.gradientNorm - record.gradientNorms[step]) < 1e-3 * max(1, record.gradientNorms[step]))
     }
-    #expect(abs(runner.computeGradients(batches[0], step: 0) - record.loss_after) < 1e-3 * max(1, record.loss_after))
+    #expect(abs(runner.computeGradients(batches[0], step: 0) - record.lossAfter) < 1e-3 * max(1, record.lossAfter))
   }
 }

@@ -1,4 +1,4 @@
-/// A JSON value read whole; for configuration files, which are small.
+/// A JSON value read whole; for configuration files and lines of data, which are small.
 package enum JSONValue: Equatable, Sendable {
   case null
   case bool(Bool)
@@ -18,10 +18,15 @@ package enum JSONValue: Equatable, Sendable {
     }
     let bytes = try file.bytes(at: 0, count: Int(file.byteCount))
     guard !bytes.starts(with: ConversionError.gitPointerStart) else { throw .gitPointer(path) }
-    var cursor = JSONCursor(bytes, file: path)
-    let value = try cursor.value()
+    return try JSONValue(bytes, file: path)
+  }
+
+  /// The one value that `bytes` hold.
+  /// - Parameter file: where they come from, for errors.
+  package init(_ bytes: [UInt8], file: String) throws(ConversionError) {
+    var cursor = JSONCursor(bytes, file: file)
+    self = try cursor.value()
     try cursor.end()
-    return value
   }
 }
 

@@ -51,7 +51,9 @@ public struct TaskSection: Sendable {
   var labelsOffset: Int { headOffset + (hasHead ? TaskHead.recordBytes : 0) }
   var labelBytes: Int { word(64) }
   var tensorsOffset: Int { labelsOffset + labelBytes.roundedUp(to: 8) }
-  package var dataOffset: Int { (tensorsOffset + tensorCount * TaskTensor.recordBytes).roundedUp(to: Container.rowAlignment) }
+  package var dataOffset: Int {
+    (tensorsOffset + tensorCount * TaskTensor.recordBytes).roundedUp(to: Container.rowAlignment)
+  }
 
   /// - Precondition: `position` is a slot of `slots`.
   public func slot(at position: Int) -> TaskSlot {

@@ -2,7 +2,7 @@
 public struct TokenizedExample: Equatable, Sendable {
   /// [S], with what the model takes around a text.
   public var sourceIds: [Int32]
-  /// [S] of an encoder with token types, else empty.
+  /// [S], or empty where every token has type 0.
   public var typeIds: [Int32]
   public var target: Target
   /// Line of the file it comes from, from 1 on.

@@ -14,12 +14,13 @@ extension TrainingModel {
     }
   }
 
-  /// stream [R, D] = embedding + token type + position and the embedding norm, as far as there are any; a prompt's rows
-  /// are words like the others.
+  /// stream [R, D] = embedding + token type + position and the embedding norm, as far as there are any. A prompt's rows
+  /// are words like the others, or finished as they are.
   func embedSources(into stream: UnsafeMutablePointer<Float>) {
     let rows = examples.sourceRows
     sumEmbeddings(into: stream)
     if config.hasEmbeddingNorm { normalize(stream, rows: rows, embeddingNorm, into: stream) }
+    if task.section.prompt?.stage == .embeddings { placePrompts(in: stream) }
     drop(stream, count: rows * config.dModel, .embeddings, slot: config.slots.encoderStart)
   }
 
@@ -30,7 +31,7 @@ extension TrainingModel {
     let prompt = task.section.prompt
     drop(streamGradient, count: rows * width, .embeddings, slot: config.slots.encoderStart)
     var dSums = streamGradient
-    if config.hasEmbeddingNorm, embeddingNorm.isTrained || prompt != nil {
+    if config.hasEmbeddingNorm, embeddingNorm.isTrained || prompt?.stage == .wordEmbeddings {
       let sums = arena.floats(regions.normed)
       dSums = arena.floats(regions.normedGradient)
       sumEmbeddings(into: sums)
@@ -46,14 +47,20 @@ extension TrainingModel {
 
   private var embeddingNorm: TrainedNorm { norm(config.slots.encoderStart, .embeddingNorm, .shared) }
 
+  private func placePrompts(in stream: UnsafeMutablePointer<Float>) {
+    guard let prompt = task.section.prompt else { return }
+    for segment in examples.sources {
+      (stream + segment.start * config.dModel).update(
+        from: task.section.floats(prompt.embeddings), count: prompt.tokenCount * config.dModel)
+    }
+  }
+
   private func sumEmbeddings(into stream: UnsafeMutablePointer<Float>) {
     let width = config.dModel
-    let prompt = task.section.prompt
+    // Where the first token stands: words of a prompt take positions, finished ones none.
+    let positionsBehind = task.section.prompt?.stage == .embeddings ? examples.promptTokens : 0
+    placePrompts(in: stream)
     for segment in examples.sources {
-      if let prompt {
-        (stream + segment.start * width).update(
-          from: task.section.floats(prompt.embeddings), count: prompt.tokenCount * width)
-      }
       for position in 0..<segment.count {
         let row = segment.start + position
         let x = stream + row * width
@@ -64,7 +71,7 @@ extension TrainingModel {
         }
         if config.positionScheme == .learned {
           let table = weights.matrix(.positionEmbedding, .shared)
-          kernels.add_f32(x, table.floats(row: config.positionOffset + position), width)
+          kernels.add_f32(x, table.floats(row: config.positionOffset + max(position - positionsBehind, 0)), width)
         }
       }
     }

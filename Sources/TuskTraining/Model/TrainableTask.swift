@@ -50,7 +50,7 @@ public final class TrainableTask {
     gradients = beside
     firstMoments = beside + stride
     secondMoments = beside + 2 * stride
-    try requireTrainable(config)
+    try requireTrainable()
   }
 
   deinit { tusk_release_memory(memory, reservedBytes) }
@@ -74,7 +74,7 @@ public final class TrainableTask {
     }
   }
 
-  private func requireTrainable(_ config: BackboneConfig) throws(TrainingError) {
+  private func requireTrainable() throws(TrainingError) {
     func refuse(_ part: String) -> TrainingError {
       TrainingError(.unsupported, "the task has \(part), which is run but not trained")
     }
@@ -93,7 +93,6 @@ public final class TrainableTask {
       case .prefix: throw refuse("a prefix")
       case .prompt(let prompt):
         if prompt.place != .front { throw refuse("a prompt behind the first token") }
-        if prompt.stage == .embeddings && config.hasEmbeddingNorm { throw refuse("a prompt behind the embeddings' norm") }
       }
     }
     for position in 0..<section.linearCount where section.linear(at: position).codes != nil {

@@ -1,0 +1,127 @@
+import TuskConversion
+import TuskEngine
+import TuskFormat
+import TuskTokenizer
+
+/// Asks a session for the answers to a set of examples.
+public struct Predictor {
+  private let session: Session
+  private let tokenizer: Tokenizer
+  private let maxNewTokens: Int
+
+  /// - Parameters:
+  ///   - session: with the task mounted for every source of its batch, and planned for the set's longest source.
+  ///   - maxNewTokens: of an encoder-decoder; its answers are greedy.
+  public init(_ session: Session, tokenizer: Tokenizer, maxNewTokens: Int = 1) {
+    self.session = session
+    self.tokenizer = tokenizer
+    self.maxNewTokens = maxNewTokens
+  }
+
+  /// One answer for each example, in their order.
+  /// - Parameter progress: called with the number of examples done; false stops.
+  /// - Throws: `.unsupported` if the head answers otherwise than the examples; `.tooLong` for more tokens than planned;
+  ///   `.mismatch` for ids the task does not know; `.cancelled`.
+  public func predict(
+    _ examples: ExampleSet, progress: (_ done: Int) -> Bool = { _ in true }
+  ) throws(TrainingError) -> [Prediction] {
+    var predictions: [Prediction] = []
+    predictions.reserveCapacity(examples.count)
+    let batch = session.config.hasDecoder ? session.plan.request.batch : 1
+    let output = session.config.hasDecoder ? nil : try Self.output(of: session, for: examples.answers)
+    for start in stride(from: 0, to: examples.count, by: batch) {
+      let range = start..<min(start + batch, examples.count)
+      do throws(EngineError) {
+        if let output {
+          predictions.append(try headAnswer(examples, start, output))
+        } else {
+          predictions += try generate(examples, range)
+        }
+      } catch { throw Self.failure(error, line: examples.line(start)) }
+      guard progress(predictions.count) else {
+        throw TrainingError(.cancelled, "stopped after \(predictions.count) of \(examples.count) examples")
+      }
+    }
+    return predictions
+  }
+
+  private func generate(_ examples: ExampleSet, _ range: Range<Int>) throws(EngineError) -> [Prediction] {
+    // A batch is decoded as a whole: places without an example repeat the last one and end with their first token.
+    for source in 0..<session.plan.request.batch {
+      try encode(examples, min(range.lowerBound + source, range.upperBound - 1), source: source)
+    }
+    var answers = [[Int32]](repeating: [], count: range.count)
+    try session.generateGreedily(maxNewTokens: maxNewTokens) { source, id in
+      guard source < answers.count else { return false }
+      answers[source].append(id)
+      return true
+    }
+    return answers.map { .text(String(decoding: tokenizer.decode($0), as: UTF8.self).trimmed) }
+  }
+
+  private func headAnswer(
+    _ examples: ExampleSet, _ position: Int, _ output: HeadOutput
+  ) throws(EngineError) -> Prediction {
+    try encode(examples, position, source: 0)
+    let values = try session.headOutput()
+    guard output == .exclusiveLabels else { return .number(Double(values[0])) }
+    return .label(values.indices.max { values[$0] < values[$1] }!)
+  }
+
+  private func encode(_ examples: ExampleSet, _ position: Int, source: Int) throws(EngineError) {
+    try examples.withTokens(position) { (ids, types, _) throws(EngineError) in
+      try session.encode(ids, types: types, source: source)
+    }
+  }
+
+  /// What the head makes, if it is what `answers` are.
+  private static func output(
+    of session: Session, for answers: ExampleSet.Answers
+  ) throws(TrainingError) -> HeadOutput {
+    guard let head = session.headSection()?.head else {
+      throw TrainingError(.unsupported, "neither the task nor the backbone has a head")
+    }
+    switch (head.output, answers) {
+    case (.exclusiveLabels, .labels(let labels)) where labels.count == head.outWidth: break
+    case (.numbers, .numbers) where head.outWidth == 1: break
+    default:
+      throw TrainingError(
+        .unsupported,
+        "the head does not answer as the examples do (found \(head.outWidth) \(head.output.name), required "
+          + "\(answers.headText))")
+    }
+    return head.output
+  }
+
+  private static func failure(_ error: EngineError, line: Int) -> TrainingError {
+    let kind: TrainingError.Kind =
+      switch error.kind {
+      case .sourceTooLong, .targetTooLong: .tooLong
+      default: .mismatch
+      }
+    return TrainingError(
+      kind, line: line, "\(error.summary): found \(error.found), required \(error.required)")
+  }
+}
+
+extension ExampleSet.Answers {
+  /// The head that gives such answers.
+  fileprivate var headText: String {
+    switch self {
+    case .labels(let labels): "\(labels.count) exclusiveLabels"
+    case .numbers: "1 numbers"
+    case .texts: "none"
+    }
+  }
+}
+
+extension String {
+  /// The text without white space at its ends.
+  fileprivate var trimmed: String {
+    let scalars = unicodeScalars
+    guard let first = scalars.firstIndex(where: { !$0.properties.isWhitespace }),
+      let last = scalars.lastIndex(where: { !$0.properties.isWhitespace })
+    else { return "" }
+    return String(scalars[first...last])
+  }
+}
