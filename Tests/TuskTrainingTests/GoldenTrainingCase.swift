@@ -96,6 +96,13 @@ struct GoldenTrainingCase: CustomTestStringConvertible, Sendable {
 let fixtures =
   URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path + "/Fixtures/"
 
+extension TokenizedExample {
+  fileprivate var label: Int {
+    if case .label(let label) = target { return label }
+    return 0
+  }
+}
+
 extension GoldenTrainingCase.Record.Example {
   var tokenized: TokenizedExample {
     let target: TokenizedExample.Target =
@@ -105,7 +112,25 @@ extension GoldenTrainingCase.Record.Example {
 }
 
 extension GoldenTrainingCase.Record {
-  var examples: [[TokenizedExample]] { batches.map { $0.map(\.tokenized) } }
+  /// All examples of all batches.
+  func set() throws -> ExampleSet {
+    let all = batches.flatMap { $0.map(\.tokenized) }
+    let answers: ExampleSet.Answers =
+      switch all[0].target {
+      case .tokens: .texts
+      case .label: .labels(LabelSet((0..<1 + all.map(\.label).max()!).map { "\($0)" }))
+      case .number: .numbers
+      }
+    var set = ExampleSet(answers)
+    for example in all { try set.append(example, isTruncated: false, gold: nil) }
+    return set
+  }
+
+  /// Where batch `index` stands in the set.
+  func positions(ofBatch index: Int) -> ArraySlice<Int> {
+    let start = batches[..<index].reduce(0) { $0 + $1.count }
+    return Array(0..<start + batches[index].count)[start...]
+  }
 
   func request(threads: Int = 1, budgetBytes: Int? = nil) -> TrainingRequest {
     let all = batches.flatMap { $0 }

@@ -18,7 +18,7 @@ import TuskFormat
         TrainingPlan.choices(config: config, task: task.section, request: record.request())
           .first { $0.keepsActivations == keeps })
       let runner = try StepRunner(file, task: task, plan: plan, settings: record.settings)
-      let loss = runner.computeGradients(record.examples[0], step: 0)
+      let loss = try runner.computeGradients(record.set(), record.positions(ofBatch: 0), step: 0)
       #expect(abs(loss - record.losses[0]) < 1e-4 * record.losses[0])
       // Of the norm of all gradients: what a tensor's own is too small for is noise in PyTorch's float32, too.
       let norm = record.gradientNorms[0]
@@ -49,12 +49,14 @@ import TuskFormat
     let task = try golden.task(file)
     let plan = try TrainingPlan(config: config, task: task.section, request: record.request(threads: 2))
     let runner = try StepRunner(file, task: task, plan: plan, settings: record.settings)
-    let batches = record.examples
+    let set = try record.set()
     for step in record.losses.indices {
-      let result = try runner.run(batches[step % batches.count], step: step)
+      let result = try runner.run(set, record.positions(ofBatch: step % record.batches.count), step: step)
       #expect(abs(result.loss - record.losses[step]) < 1e-3 * max(1, record.losses[step]), "step \(step)")
       #expect(abs(result.gradientNorm - record.gradientNorms[step]) < 1e-3 * max(1, record.gradientNorms[step]))
     }
-    #expect(abs(runner.computeGradients(batches[0], step: 0) - record.lossAfter) < 1e-3 * max(1, record.lossAfter))
+    #expect(
+      abs(runner.computeGradients(set, record.positions(ofBatch: 0), step: 0) - record.lossAfter) < 1e-3
+        * max(1, record.lossAfter))
   }
 }

@@ -12,6 +12,7 @@ public struct ExampleSet: Sendable {
   private var sourceIds: [Int32] = []
   /// As many as source ids, or none while all are 0.
   private var typeIds: [Int32] = []
+  private var hasTypes = false
   private var targetIds: [Int32] = []
   /// Where the ids of each example end.
   private var sourceEnds: [Int32] = []
@@ -97,10 +98,11 @@ public struct ExampleSet: Sendable {
     guard sourceIds.count + example.sourceIds.count <= Int32.max, targetIds.count <= Int32.max / 2 else {
       throw TrainingError(.tooLong, line: example.line, "the file has more than \(Int32.max) tokens")
     }
-    if typeIds.isEmpty, example.typeIds.contains(where: { $0 != 0 }) {
+    if !hasTypes, example.typeIds.contains(where: { $0 != 0 }) {
+      hasTypes = true
       typeIds = Array(repeating: 0, count: sourceIds.count)
     }
-    if !typeIds.isEmpty {
+    if hasTypes {
       typeIds += example.typeIds.isEmpty ? Array(repeating: 0, count: example.sourceIds.count) : example.typeIds
     }
     sourceIds += example.sourceIds

@@ -53,34 +53,26 @@ struct PackedExamples {
     numbers.removeAll(keepingCapacity: true)
   }
 
-  mutating func append(_ example: TokenizedExample) {
+  /// Appends example `position` of `set`; allocates nothing.
+  mutating func append(_ set: ExampleSet, _ position: Int) {
     let start = sourceIds.count
     for _ in 0..<promptTokens {
       sourceIds.append(0)
       typeIds.append(0)
     }
-    for index in example.sourceIds.indices {
-      sourceIds.append(example.sourceIds[index])
-      typeIds.append(example.typeIds.isEmpty ? 0 : example.typeIds[index])
+    set.withTokens(position) { source, types, target in
+      for index in source.indices {
+        sourceIds.append(source[index])
+        typeIds.append(types?[index] ?? 0)
+      }
+      if !target.isEmpty { targets.append(Segment(start: decoderIds.count, count: target.count)) }
+      for index in target.indices {
+        decoderIds.append(index == 0 ? decoderStartId : target[index - 1])
+        labelIds.append(target[index])
+      }
     }
     sources.append(Segment(start: start, count: sourceIds.count - start))
-    switch example.target {
-    case .tokens(let ids):
-      targets.append(Segment(start: decoderIds.count, count: ids.count))
-      for index in ids.indices {
-        decoderIds.append(index == 0 ? decoderStartId : ids[index - 1])
-        labelIds.append(ids[index])
-      }
-    case .label(let label): labels.append(label)
-    case .number(let number): numbers.append(number)
-    }
-  }
-}
-
-extension TokenizedExample {
-  /// Rows in the decoder.
-  var targetCount: Int {
-    if case .tokens(let ids) = target { return ids.count }
-    return 0
+    guard set.targetCount(position) == 0 else { return }
+    if case .numbers = set.answers { numbers.append(set.number(position)) } else { labels.append(set.label(position)) }
   }
 }

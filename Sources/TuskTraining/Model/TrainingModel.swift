@@ -57,11 +57,11 @@ final class TrainingModel {
       distanceCount: plan.rows.longestTarget, isBidirectional: false, weights.matrix(.relativeBias, .decoder), config)
   }
 
-  /// Whether `example` still fits among the packed ones.
-  func hasRoom(for example: TokenizedExample) -> Bool {
+  /// Whether an example of so many tokens still fits among the packed ones.
+  func hasRoom(source: Int, target: Int) -> Bool {
     examples.count < plan.rows.examples
-      && examples.sourceRows + example.sourceIds.count + examples.promptTokens <= plan.rows.source
-      && examples.targetRows + example.targetCount <= plan.rows.target
+      && examples.sourceRows + source + examples.promptTokens <= plan.rows.source
+      && examples.targetRows + target <= plan.rows.target
   }
 
   /// The loss of the packed examples, each divided by `divisor`, and its gradients on top of those of the task.

@@ -29,42 +29,48 @@ public final class StepRunner {
     model.dropout.seed = seed
   }
 
-  /// One step on `batch`.
+  /// One step on the examples of `set` at `positions`.
   /// - Parameter step: from 0 on; decides the rate and what is dropped.
   /// - Throws: `notFinite`, and the task is as it was.
   /// - Precondition: no example is longer than planned.
-  public func run(_ batch: some Collection<TokenizedExample>, step: Int) throws(TrainingError) -> StepResult {
-    let loss = computeGradients(batch, step: step)
+  public func run(_ set: ExampleSet, _ positions: ArraySlice<Int>, step: Int) throws(TrainingError) -> StepResult {
+    let loss = computeGradients(set, positions, step: step)
     let norm = task.gradientNorm()
     guard loss.isFinite, norm.isFinite else {
-      let lines = batch.isEmpty ? "" : ", lines from \(batch.first!.line) on"
+      let lines = positions.prefix(8).map { "\(set.line($0))" }.joined(separator: ", ")
+      let rest = positions.count > 8 ? " and \(positions.count - 8) more" : ""
       throw TrainingError(
-        .notFinite, "step \(step)\(lines): the loss is \(loss) and the norm of its gradient \(norm)")
+        .notFinite,
+        "step \(step), lines \(lines)\(rest): found a loss of \(loss) and a gradient of norm \(norm), required finite "
+          + "ones; a lower --learning-rate may help")
     }
     task.update(step: step, norm: norm, settings)
     return StepResult(loss: loss, gradientNorm: norm)
   }
 
-  /// The loss of `batch`, and its gradients in the task.
-  func computeGradients(_ batch: some Collection<TokenizedExample>, step: Int) -> Double {
+  /// The loss of examples, and its gradients in the task.
+  func computeGradients(_ set: ExampleSet, _ positions: ArraySlice<Int>, step: Int) -> Double {
     var divisor = 0
-    for example in batch { divisor += max(example.targetCount, 1) }
+    for position in positions { divisor += max(set.targetCount(position), 1) }
     var loss = 0.0
     var pack: UInt64 = 0
-    func runPack() {
-      model.dropout.pass = UInt64(step) << 20 | pack
-      loss += model.run(divisor: divisor)
-      model.examples.removeAll()
-      pack += 1
-    }
     task.clearGradients()
     model.examples.removeAll()
-    for example in batch {
-      if !model.hasRoom(for: example) { runPack() }
-      model.examples.append(example)
+    for position in positions {
+      if !model.hasRoom(source: set.sourceCount(position), target: set.targetCount(position)) {
+        loss += runPack(&pack, step: step, divisor: divisor)
+      }
+      model.examples.append(set, position)
     }
-    if model.examples.count > 0 { runPack() }
+    if model.examples.count > 0 { loss += runPack(&pack, step: step, divisor: divisor) }
     task.clearFrozenGradients()
     return loss
+  }
+
+  private func runPack(_ pack: inout UInt64, step: Int, divisor: Int) -> Double {
+    model.dropout.pass = UInt64(step) << 20 | pack
+    pack += 1
+    defer { model.examples.removeAll() }
+    return model.run(divisor: divisor)
   }
 }
