@@ -33,6 +33,9 @@ package final class Arena {
     if isOwned { tusk_release_memory(base, byteCount) }
   }
 
+  /// All of it.
+  package var memory: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: base, count: byteCount) }
+
   package func floats(_ region: Region) -> UnsafeMutablePointer<Float> { pointer(region, to: Float.self) }
 
   package func pointer<Element: BitwiseCopyable>(_ region: Region, to type: Element.Type) -> UnsafeMutablePointer<

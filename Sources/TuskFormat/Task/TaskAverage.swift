@@ -216,7 +216,7 @@ private struct WeightedMean {
 }
 
 extension MappedBytes {
-  fileprivate func copied(_ range: Range<Int>) -> [UInt8] {
+  package func copied(_ range: Range<Int>) -> [UInt8] {
     Array(UnsafeRawBufferPointer(start: slice(range).address, count: range.count))
   }
 }

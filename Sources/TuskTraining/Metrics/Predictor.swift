@@ -6,13 +6,14 @@ import TuskTokenizer
 /// Asks a session for the answers to a set of examples.
 public struct Predictor {
   private let session: Session
-  private let tokenizer: Tokenizer
+  private let tokenizer: Tokenizer?
   private let maxNewTokens: Int
 
   /// - Parameters:
   ///   - session: with the task mounted for every source of its batch, and planned for the set's longest source.
+  ///   - tokenizer: of an encoder-decoder.
   ///   - maxNewTokens: of an encoder-decoder; its answers are greedy.
-  public init(_ session: Session, tokenizer: Tokenizer, maxNewTokens: Int = 1) {
+  public init(_ session: Session, tokenizer: Tokenizer?, maxNewTokens: Int = 1) {
     self.session = session
     self.tokenizer = tokenizer
     self.maxNewTokens = maxNewTokens
@@ -56,7 +57,7 @@ public struct Predictor {
       answers[source].append(id)
       return true
     }
-    return answers.map { .text(String(decoding: tokenizer.decode($0), as: UTF8.self).trimmed) }
+    return answers.map { .text(String(decoding: tokenizer!.decode($0), as: UTF8.self).trimmed) }
   }
 
   private func headAnswer(

@@ -58,6 +58,15 @@ public final class TrainableTask {
   /// The section as it is now.
   public var bytes: [UInt8] { Array(UnsafeRawBufferPointer(start: memory, count: sectionByteCount)) }
 
+  /// Puts back what `bytes` and the moments were.
+  /// - Precondition: of a task of the same parts.
+  func restore(_ bytes: [UInt8], firstMoments m: [Float], secondMoments v: [Float]) {
+    precondition(bytes.count == sectionByteCount && m.count == count && v.count == count, "another task's numbers")
+    memory.copyMemory(from: bytes, byteCount: bytes.count)
+    firstMoments.update(from: m, count: count)
+    secondMoments.update(from: v, count: count)
+  }
+
   /// Gradient of tensor `tensor`, in its shape.
   package func gradient(_ tensor: Int) -> UnsafeMutablePointer<Float> {
     gradients + (section.tensor(at: tensor).data.offset - section.dataOffset) / 4

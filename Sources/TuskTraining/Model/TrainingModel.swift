@@ -46,6 +46,11 @@ final class TrainingModel {
     examples = PackedExamples(
       sourceRows: plan.rows.source, targetRows: plan.rows.target, examples: plan.rows.examples,
       promptTokens: task.section.prompt?.tokenCount ?? 0, decoderStartId: config.decoderStartId)
+    fillBiases()
+  }
+
+  /// Fills the tables of the relative bias; again when others have used the arena.
+  func fillBiases() {
     guard config.positionScheme == .relativeBias else { return }
     let longest = plan.rows.longestSource
     RelativeBias.fill(

@@ -1,3 +1,4 @@
+import TuskEngine
 import TuskFormat
 
 /// What came of a step.
@@ -65,6 +66,36 @@ public final class StepRunner {
     if model.examples.count > 0 { loss += runPack(&pack, step: step, divisor: divisor) }
     task.clearFrozenGradients()
     return loss
+  }
+
+  /// Calls `body` with a session that has the task mounted as it is now. It works in the memory of the activations, if that is
+  /// large enough: between two steps they hold nothing.
+  func withSession<Result>(
+    _ request: PlanRequest, _ body: (Session) throws(TrainingError) -> Result
+  ) throws(TrainingError) -> Result {
+    defer { model.fillBiases() }
+    let session: Session
+    do {
+      var request = request
+      request.reserve(for: task.section)
+      request.budgetBytes = plan.request.budgetBytes
+      let sessionPlan = try MemoryPlan(config: model.config, request: request)
+      let memory = model.arena.memory
+      session = try Session(
+        model.weights.file, plan: sessionPlan, memory: memory.count >= sessionPlan.arenaBytes ? memory : nil)
+      try session.setTask(task.section)
+    } catch { throw Self.failure(error) }
+    return try body(session)
+  }
+
+  private static func failure(_ error: any Error) -> TrainingError {
+    switch error {
+    case let error as EngineError where error.kind == .budgetTooSmall:
+      TrainingError(.budgetTooSmall, "\(error.summary): found \(error.found), required \(error.required)")
+    case let error as EngineError: TrainingError(.unavailable, "\(error.summary)")
+    case let error as FormatError: TrainingError(.mismatch, "\(error.summary)")
+    default: TrainingError(.unavailable, "\(error)")
+    }
   }
 
   private func runPack(_ pack: inout UInt64, step: Int, divisor: Int) -> Double {
