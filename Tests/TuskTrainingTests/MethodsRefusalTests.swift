@@ -57,6 +57,9 @@ import TuskFormat
       $0.loraAlpha = .nan
     },
     Case(
+      method: .bitfit, sentence: "bitfit trains the biases of norms and leaves their weights to the backbone"
+    ) { $0.trainsNorms = true },
+    Case(
       method: .full, config: int8,
       sentence:
         "full trains the backbone's own weights, and these are int8; convert the checkpoint again with --weights "
