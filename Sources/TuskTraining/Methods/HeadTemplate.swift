@@ -57,8 +57,10 @@ public struct HeadTemplate: Equatable, Sendable {
     }
   }
 
-  /// Puts the head into `builder`, its weights drawn from `random`.
-  func build(_ builder: inout TaskBuilder, dModel: Int, _ random: inout SplitMix64) {
+  /// Puts the head into `builder`. Its weights are drawn from a stream of their own, so that tasks of one seed begin with
+  /// the same head, whatever their method.
+  func build(_ builder: inout TaskBuilder, dModel: Int, seed: UInt64) {
+    var random = SplitMix64(seed: seed, stream: 1)
     func linear(_ inWidth: Int, _ outWidth: Int) -> Int {
       let values = InitialValues.normal(deviation: Self.deviation).draw(inWidth * outWidth, &random)
       let full = builder.addTensor(.full, TensorShape(1, inWidth, outWidth), values)

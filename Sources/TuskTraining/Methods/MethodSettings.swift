@@ -121,6 +121,10 @@ extension MethodSettings {
       if method == .intrinsicSAID {
         try require(intrinsicDim, in: config.tensorCount + 1...config.parameterCount, "the intrinsic dimension")
       }
+    case .bitfit:
+      guard !trainsNorms else {
+        throw TrainingError(.unsupported, "bitfit trains the biases of norms and leaves their weights to the backbone")
+      }
     default: break
     }
   }

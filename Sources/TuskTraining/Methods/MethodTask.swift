@@ -3,8 +3,8 @@ import TuskFormat
 /// Tasks that have not been trained yet.
 public enum MethodTask {
   /// The section of a task for `backbone` that has exactly the numbers which `settings.method` trains, as they begin. All
-  /// tensors are float32, and all are trained; but for a prompt and the head the task changes nothing that counts yet:
-  /// LoRA and biases nothing at all, adapters next to nothing.
+  /// tensors are float32, and all are trained. LoRA, biases and norms change nothing at all yet, Compacter next to nothing;
+  /// PHM, dense and low-rank adapters add what their authors draw.
   ///
   /// Biases of BitFit begin as those of the backbone, or as 0 where it has none: T5 gains one at every product, at the
   /// norm of every sub-layer and at its head. On encoders the authors' dialect has the placements, activation and norms
@@ -31,11 +31,7 @@ public enum MethodTask {
     _ settings: MethodSettings, _ values: BackboneValues, name: String, head: HeadTemplate?
   ) throws(TrainingError) -> [UInt8] {
     let config = values.config
-    guard name.isPackedName else {
-      throw TrainingError(
-        .unsupported,
-        "found a name of \(name.utf8.count) bytes; 1 to 255 without control characters are required")
-    }
+    try requireName(name)
     try settings.requireFit(to: config)
     guard !settings.method.trainsBackbone else {
       throw TrainingError(
@@ -51,12 +47,28 @@ public enum MethodTask {
     case .intrinsicSAID, .full: preconditionFailure("no task")
     }
     if settings.trainsNorms { parts.addNorms() }
-    if let head {
-      // A stream of its own, so that all methods begin with the same head.
-      var random = SplitMix64(seed: settings.seed, stream: 1)
-      head.build(&parts.builder, dModel: config.dModel, &random)
-    }
+    head?.build(&parts.builder, dModel: config.dModel, seed: settings.seed)
     return parts.builder.sectionBytes()
+  }
+
+  /// The section of a task that is nothing but `head`, for methods that train the backbone itself.
+  /// - Throws: `.unsupported` for a head that does not fit the backbone, or no name.
+  public static func headSection(
+    _ head: HeadTemplate, config: BackboneConfig, name: String, seed: UInt64
+  ) throws(TrainingError) -> [UInt8] {
+    try requireName(name)
+    try head.requireFit(to: config)
+    var builder = TaskBuilder(
+      config: config, name: Array(name.utf8), vocabularySize: config.vocabularySize, origin: .training)
+    head.build(&builder, dModel: config.dModel, seed: seed)
+    return builder.sectionBytes()
+  }
+
+  private static func requireName(_ name: String) throws(TrainingError) {
+    guard name.isPackedName else {
+      throw TrainingError(
+        .unsupported, "found a name of \(name.utf8.count) bytes; 1 to 255 without control characters are required")
+    }
   }
 }
 

@@ -8,10 +8,10 @@ struct SplitMix64 {
   /// The second of two normals that were drawn together.
   private var spare: Double?
 
-  /// - Parameter stream: seeds of different streams share no sequence.
+  /// - Parameter stream: another number, another sequence.
   init(seed: UInt64, stream: UInt64 = 0) {
     state = seed
-    state = next() ^ (stream &* 0xD1B5_4A32_D192_ED03)
+    if stream > 0 { state = next() ^ (stream &* 0xD1B5_4A32_D192_ED03) }
   }
 
   mutating func next() -> UInt64 {
@@ -29,7 +29,7 @@ struct SplitMix64 {
   /// - Precondition: 0 < bound <= 2^32.
   mutating func integer(below bound: Int) -> Int {
     // The upper half of a product of 32 bits each: off from uniform by at most bound / 2^32.
-    Int((next() >> 32) &* UInt64(bound) >> 32)
+    Int(((next() >> 32) &* UInt64(bound)) >> 32)
   }
 
   /// Normal of mean 0 and variance 1.
