@@ -77,7 +77,7 @@ struct AverageTasks: ParsableCommand {
 }
 
 extension Unicode.Scalar {
-  fileprivate var isControl: Bool { properties.generalCategory == .control }
+  var isControl: Bool { properties.generalCategory == .control }
 }
 
 /// Numbers separated by commas: none below 0, not all 0.

@@ -70,7 +70,8 @@ struct Train: ParsableCommand {
   @Flag(help: "Say what would be trained and what memory that takes, and stop.")
   var planOnly = false
 
-  @Option(help: "Write what happens into this file, one JSON object per line.", completion: .file(extensions: ["jsonl"]))
+  @Option(
+    help: "Write what happens into this file, one JSON object per line.", completion: .file(extensions: ["jsonl"]))
   var log: String?
 
   @Option(help: "Draw loss and evaluations into this SVG file.", completion: .file(extensions: ["svg"]))

@@ -14,8 +14,8 @@ final class TrainingRun {
   private let counts: TrainedCounts
   private let recipe: TrainingRecipe
   private let method: MethodSettings
-  private let training: ExampleSet
-  private let validation: ExampleSet?
+  private let trainingSet: ExampleSet
+  private let validationSet: ExampleSet?
 
   init(_ options: Train) throws(Failure) {
     self.options = options
@@ -27,15 +27,15 @@ final class TrainingRun {
     }
     method = options.method.settings(hasDecoder: config.hasDecoder, seed: options.recipe.seed)
     let preset = options.preset.flatMap { Preset(named: $0, isCorrected: options.correctPresets) }
-    let data = TrainingData(options, preset, config, tokenizer, method)
-    (training, validation) = try data.read()
-    recipe = options.recipe.recipe(method, exampleCount: training.count)
+    let data = try TrainingData(options, preset, config, tokenizer, method)
+    (trainingSet, validationSet) = try data.read()
+    recipe = options.recipe.recipe(method, exampleCount: trainingSet.count)
     let name = options.name ?? Self.name(of: options.output)
     let method = self.method
-    let section = try TuskTrainingCall.run { () throws(TrainingError) in
+    let section = try training { () throws(TrainingError) in
       try MethodTask.section(method, backbone: file, name: name, head: data.head)
     }
-    let steps = recipe.epochs * ((training.count + recipe.batchSize - 1) / recipe.batchSize)
+    let steps = recipe.epochs * ((trainingSet.count + recipe.batchSize - 1) / recipe.batchSize)
     let settings = TrainingSettings(
       method: method,
       optimizer: OptimizerSettings(
@@ -45,15 +45,14 @@ final class TrainingRun {
       batch: recipe.batchSize, epochs: recipe.epochs, dropout: recipe.dropout, seed: recipe.seed,
       patience: options.recipe.stopAfter)
     let request = TrainingRequest(
-      sourceTokens: training.longestSource, targetTokens: training.longestTarget,
-      batch: min(recipe.batchSize, training.count), threads: options.threadCount, dropout: settings.dropoutRates,
+      sourceTokens: trainingSet.longestSource, targetTokens: trainingSet.longestTarget,
+      batch: min(recipe.batchSize, trainingSet.count), threads: options.threadCount, dropout: settings.dropoutRates,
       budgetBytes: options.memoryBudget?.bytes)
-    let training = self.training
-    let validation = self.validation
-    trainer = try TuskTrainingCall.run { () throws(TrainingError) in
+    let (examples, heldOut) = (trainingSet, validationSet)
+    trainer = try training { () throws(TrainingError) in
       try Trainer(
-        file, section: section, settings: settings, request: request, tokenizer: tokenizer, training: training,
-        validation: validation, metrics: data.metrics, countsQuestionsOnce: preset?.countsQuestionsOnce ?? false,
+        file, section: section, settings: settings, request: request, tokenizer: tokenizer, training: examples,
+        validation: heldOut, metrics: data.metrics, countsQuestionsOnce: preset?.countsQuestionsOnce ?? false,
         dataIdentity: ["data": Self.checksum(options.train)], statePath: options.output + ".state")
     }
     counts = TrainedCounts(trainer.task.section)
@@ -70,10 +69,10 @@ final class TrainingRun {
       "\(method.method.rawValue), \(method.dialect.rawValue): \(counts.trained.grouped) numbers trained without head, "
         + String(format: "%.4f %% of the backbone", counts.percent) + " (\(parts))")
     note(
-      "\(training.count.counted("example"))\(Self.cut(training)), \(recipe.epochs.counted("epoch")) of "
+      "\(trainingSet.count.counted("example"))\(Self.cut(trainingSet)), \(recipe.epochs.counted("epoch")) of "
         + "\(trainer.stepsPerEpoch.counted("step")), batch \(recipe.batchSize), rate \(recipe.learningRate), "
         + "warm-up \(recipe.warmupSteps.counted("step")), dropout \(recipe.dropout); "
-        + (validation.map { "\($0.count.counted("validation example"))\(Self.cut($0))" } ?? "no validation data"))
+        + (validationSet.map { "\($0.count.counted("validation example"))\(Self.cut($0))" } ?? "no validation data"))
     note(
       "plan: \(plan.privateBytes.byteText) private, \(plan.rows.source) source rows at once, "
         + (plan.keepsActivations ? "activations kept" : "activations computed again") + ", "
@@ -83,18 +82,20 @@ final class TrainingRun {
 
   private var warnings: [String] {
     let steps = recipe.epochs * trainer.stepsPerEpoch
-    guard options.recipe.warmupSteps == nil, recipe.warmupSteps < TrainingRecipe(method, exampleCount: training.count).warmupSteps
+    guard options.recipe.warmupSteps == nil,
+      recipe.warmupSteps < TrainingRecipe(method, exampleCount: trainingSet.count).warmupSteps
     else { return [] }
     return ["the recipe's warm-up is cut to a tenth of these \(steps) steps; see --warmup-steps"]
   }
 
   func train() throws {
     if options.resume {
-      try TuskTrainingCall.run { () throws(TrainingError) in try trainer.resume() }
+      try training { () throws(TrainingError) in try trainer.resume() }
       note("going on behind step \(trainer.step)")
     }
     var report = TrainingReport(
-      totalSteps: recipe.epochs * trainer.stepsPerEpoch, log: try options.log.map { try LineWriter(path: $0, appends: options.resume) })
+      totalSteps: recipe.epochs * trainer.stepsPerEpoch,
+      log: try options.log.map { try LineWriter(path: $0, appends: options.resume) })
     let outcome: TrainingOutcome
     do {
       outcome = try trainer.run { event in
@@ -105,7 +106,8 @@ final class TrainingRun {
       report.finish()
       if error.kind == .notFinite, trainer.bestEpoch != nil {
         try write()
-        log.error("the task of epoch \(trainer.bestEpoch!), the best so far, was written to \(options.output.printable)")
+        log.error(
+          "the task of epoch \(trainer.bestEpoch!), the best so far, was written to \(options.output.printable)")
       }
       throw Failure(error)
     }
@@ -166,9 +168,4 @@ final class TrainingRun {
       throw TrainingError(.cannotOpen, file: path, "cannot open")
     }
   }
-}
-
-/// Calls into the training module, whose errors end the command.
-enum TuskTrainingCall {
-  static func run<Result>(_ body: () throws(TrainingError) -> Result) throws(Failure) -> Result { try training(body) }
 }
