@@ -43,10 +43,11 @@ public struct TrainingPlan: Sendable {
 
   /// Private memory of a training process beside its arena and task: program, libraries, packing buffers of OpenBLAS for each
   /// thread, as measured by `tusk train`.
-  static let runtimeFloorBytes = 14 << 20
-  static let threadBytes = 2 << 20
-  /// What a plan without a budget stays below if it can: more rows at once gain little beyond.
-  public static let comfortableBytes = 112 << 20
+  static let runtimeFloorBytes = 10 << 20
+  static let threadBytes = 1 << 20
+  /// What a plan without a budget stays below if it can: half of what an int8 backbone has on disk, and never so little that
+  /// few rows pass together.
+  static func comfortableBytes(_ config: BackboneConfig) -> Int { max(38 << 20, config.parameterCount / 2) }
 
   public var activationBytes: Int { regions.byteCount }
   public var privateBytes: Int {
@@ -58,7 +59,7 @@ public struct TrainingPlan: Sendable {
   public init(
     config: BackboneConfig, task: TaskSection, request: TrainingRequest
   ) throws(TrainingError) {
-    let limit = request.budgetBytes ?? Self.comfortableBytes
+    let limit = request.budgetBytes ?? Self.comfortableBytes(config)
     let choices = Self.choices(config: config, task: task, request: request)
     if let fitting = choices.filter({ $0.privateBytes <= limit }).min(by: { $0.cost < $1.cost }) {
       self = fitting
@@ -82,7 +83,7 @@ public struct TrainingPlan: Sendable {
         plans.append(TrainingPlan(config, task, request, examples: examples, keeps: keeps))
       }
       if examples >= request.batch { return plans }
-      examples = min(2 * examples, request.batch)
+      examples = min(examples + (examples + 3) / 4, request.batch)
     }
   }
 
