@@ -21,7 +21,7 @@ struct Tusk: ParsableCommand {
     subcommands: [
       Convert.self, TaskCommand.self, BundleTasks.self, Inspect.self, Verify.self, Tokenize.self, Run.self, Embed.self,
       Logits.self,
-      Footprint.self, BenchCommand.self, Compare.self,
+      Footprint.self, BenchCommand.self, Compare.self, Eval.self,
     ])
 }
 

@@ -4,6 +4,7 @@ import TuskConversion
 import TuskEngine
 import TuskFormat
 import TuskTokenizer
+import TuskTraining
 
 /// What ends a command: one line for people and a `sysexits` code for programs.
 struct Failure: Error {
@@ -46,6 +47,10 @@ extension Failure {
   }
 
   init(_ error: ConversionError) { self.init(error.exitCode, error.description) }
+
+  init(_ error: TrainingError) {
+    self.init(error.exitCode, error.kind == .cancelled ? "interrupted; nothing was written" : error.description)
+  }
 
   /// - Parameter path: the file or the text that was being worked on.
   init(_ error: EngineError, path: String) {
@@ -97,4 +102,9 @@ func reading<Result>(_ path: String, _ body: () throws(FormatError) -> Result) t
 /// Runs `body`, which writes `path`.
 func writing<Result>(_ path: String, _ body: () throws(WriteError) -> Result) throws(Failure) -> Result {
   do throws(WriteError) { return try body() } catch { throw Failure(error, path: path) }
+}
+
+/// Runs `body`, which reads examples or asks a model for their answers.
+func training<Result>(_ body: () throws(TrainingError) -> Result) throws(Failure) -> Result {
+  do throws(TrainingError) { return try body() } catch { throw Failure(error) }
 }

@@ -36,30 +36,41 @@ struct ProgressBar {
     isVisible = false
   }
 
-  private static func duration(_ seconds: Double) -> String {
+  fileprivate static func duration(_ seconds: Double) -> String {
     let whole = Int(seconds.rounded(.up))
     return whole < 60 ? "\(whole) s" : String(format: "%d:%02d min", whole / 60, whole % 60)
   }
 }
 
-/// How many are done and how fast, on a terminal's last line, where nobody knows how many there will be.
+/// How many are done and how fast, on a terminal's last line, and if it is known how many there are, the time left.
 struct CountProgress {
   private let noun: String
+  private let total: Int?
   private let start = tusk_monotonic_nanoseconds()
   private var shown: UInt64 = 0
   private(set) var count = 0
 
   private static let intervalNanoseconds: UInt64 = 100_000_000
 
-  init(_ noun: String) { self.noun = noun }
+  init(_ noun: String, total: Int? = nil) {
+    self.noun = noun
+    self.total = total
+  }
 
-  mutating func add() {
-    count += 1
+  mutating func add() { advance(to: count + 1) }
+
+  mutating func advance(to count: Int) {
+    self.count = count
     let now = tusk_monotonic_nanoseconds()
     guard StandardError.isTerminal, now - shown >= Self.intervalNanoseconds else { return }
     shown = now
-    let rate = Int(Double(count) / secondsSince(start))
-    StandardError.write("\r\(count.counted(noun)), \(rate.grouped)/s\u{1B}[K")
+    let rate = Double(count) / secondsSince(start)
+    var line = "\(count.counted(noun)), \(Int(rate).grouped)/s"
+    if let total {
+      let left = ProgressBar.duration(rate > 0 ? Double(total - count) / rate : 0)
+      line = "\(count.grouped) of \(total.counted(noun)), \(Int(rate).grouped)/s, \(left) left"
+    }
+    StandardError.write("\r\(line)\u{1B}[K")
   }
 
   /// Clears the line.
