@@ -20,8 +20,7 @@ struct Tusk: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Convert.self, TaskCommand.self, BundleTasks.self, Inspect.self, Verify.self, Tokenize.self, Run.self, Embed.self,
-      Logits.self,
-      Train.self, Footprint.self, BenchCommand.self, Compare.self,
+      Logits.self, Train.self, Eval.self, Footprint.self, BenchCommand.self, Compare.self,
     ])
 }
 

@@ -55,7 +55,7 @@ public struct ExampleReader: Sendable {
   /// - Throws: `.cannotOpen`, `.cannotRead`, `.malformed`, `.unknownLabel`, `.tooLong`, with the line; `.empty`.
   public func read(_ path: String, limit: Int = .max) throws(TrainingError) -> ExampleSet {
     let file = try LineFile(path: path)
-    var set = ExampleSet(answers)
+    var set = ExampleSet(answers, file: path.printable)
     var questions = QuestionNumbers()
     while set.count < limit, let bytes = try file.next() {
       let record = try DataRecord(bytes, file: path.printable, line: file.lineNumber)

@@ -1,5 +1,7 @@
 /// Tokenized examples of a file, all tokens in one array. S source tokens, T target tokens.
 public struct ExampleSet: Sendable {
+  /// Path of the file, fit for a message.
+  public let file: String
   /// What the examples' answers are.
   public let answers: Answers
   /// What would have been right, in the order of the examples; empty if it was not kept.
@@ -28,7 +30,10 @@ public struct ExampleSet: Sendable {
     case texts
   }
 
-  init(_ answers: Answers) { self.answers = answers }
+  init(_ answers: Answers, file: String) {
+    self.answers = answers
+    self.file = file
+  }
 
   public var count: Int { lines.count }
 
@@ -96,7 +101,7 @@ public struct ExampleSet: Sendable {
   /// - Throws: `.tooLong` when all sources or all targets together have more tokens than 32 bits count.
   mutating func append(_ example: TokenizedExample, isTruncated: Bool, gold: Gold?) throws(TrainingError) {
     guard sourceIds.count + example.sourceIds.count <= Int32.max, targetIds.count <= Int32.max / 2 else {
-      throw TrainingError(.tooLong, line: example.line, "the file has more than \(Int32.max) tokens")
+      throw TrainingError(.tooLong, file: file, line: example.line, "the file has more than \(Int32.max) tokens")
     }
     if !hasTypes, example.typeIds.contains(where: { $0 != 0 }) {
       hasTypes = true

@@ -38,7 +38,7 @@ public struct Predictor {
         } else {
           predictions += try generate(examples, range)
         }
-      } catch { throw Self.failure(error, line: examples.line(start)) }
+      } catch { throw Self.failure(error, examples, start) }
       guard progress(predictions.count) else {
         throw TrainingError(.cancelled, "stopped after \(predictions.count) of \(examples.count) examples")
       }
@@ -94,14 +94,15 @@ public struct Predictor {
     return head.output
   }
 
-  private static func failure(_ error: EngineError, line: Int) -> TrainingError {
+  private static func failure(_ error: EngineError, _ examples: ExampleSet, _ position: Int) -> TrainingError {
     let kind: TrainingError.Kind =
       switch error.kind {
       case .sourceTooLong, .targetTooLong: .tooLong
       default: .mismatch
       }
     return TrainingError(
-      kind, line: line, "\(error.summary): found \(error.found), required \(error.required)")
+      kind, file: examples.file, line: examples.line(position),
+      "\(error.summary): found \(error.found), required \(error.required)")
   }
 }
 
