@@ -1,4 +1,6 @@
 import CTuskBackward
+import CTuskSystem
+import TuskEngine
 import TuskFormat
 
 /// Rates at which numbers are dropped while a task is trained, as the backbone's configuration has them.
@@ -52,6 +54,27 @@ extension TrainingModel {
   /// x [count] with some numbers dropped; the same on a gradient is its backward.
   func drop(_ x: UnsafeMutablePointer<Float>, count: Int, _ place: Dropout.Place, slot: Int) {
     guard dropout.rates.hidden > 0 else { return }
-    back.dropout(x, count, dropout.key(place, slot: slot), 0, dropout.rates.hidden)
+    let work = DropoutWork(
+      model: self, x: x, count: count, key: dropout.key(place, slot: slot), rate: dropout.rates.hidden)
+    pool.run((count + DropoutWork.elements - 1) / DropoutWork.elements, work)
+  }
+}
+
+private struct DropoutWork: PieceWork {
+  unowned(unsafe) let model: TrainingModel
+  let x: UnsafeMutablePointer<Float>
+  let count: Int
+  let key: UInt64
+  let rate: Float
+
+  /// A multiple of 4: what a piece drops follows from where it begins.
+  static let elements = 1 << 14
+  static let body: tusk_pool_body = { context, piece, worker in
+    context!.assumingMemoryBound(to: DropoutWork.self).pointee.run(piece, worker: Int(worker))
+  }
+
+  func run(_ piece: Int, worker: Int) {
+    let first = piece * Self.elements
+    model.back.dropout(x + first, min(Self.elements, count - first), key, UInt64(first), rate)
   }
 }
