@@ -67,20 +67,27 @@ int tusk_sync_and_close(int descriptor) {
 
 void tusk_close_file(int descriptor) { close(descriptor); }
 
-int tusk_rename_file(const char *from, const char *to) {
-  if (rename(from, to) != 0) return errno;
-  char directory[PATH_MAX];
-  const char *slash = strrchr(to, '/');
-  size_t length = slash == NULL ? 0 : (size_t)(slash - to);
-  if (length >= sizeof directory) return ENAMETOOLONG;
-  memcpy(directory, to, length);
-  directory[length] = 0;
-  const char *parent = slash == NULL ? "." : (length == 0 ? "/" : directory);
-  int descriptor = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+int tusk_sync_directory(const char *path) {
+  int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return errno;
   int failure = fsync(descriptor) != 0 ? errno : 0;
   close(descriptor);
   return failure;
+}
+
+int tusk_sync_parent(const char *path) {
+  char directory[PATH_MAX];
+  const char *slash = strrchr(path, '/');
+  size_t length = slash == NULL ? 0 : (size_t)(slash - path);
+  if (length >= sizeof directory) return ENAMETOOLONG;
+  memcpy(directory, path, length);
+  directory[length] = 0;
+  return tusk_sync_directory(slash == NULL ? "." : (length == 0 ? "/" : directory));
+}
+
+int tusk_rename_file(const char *from, const char *to) {
+  if (rename(from, to) != 0) return errno;
+  return tusk_sync_parent(to);
 }
 
 bool tusk_is_same_file(const char *first, const char *second) {

@@ -1,5 +1,5 @@
-/// Why a checkpoint was not converted: which file, where in it, about what, and one sentence of what was found and what
-/// was required.
+/// Why a checkpoint was not converted, or a task not exported: which file, where in it, about what, and one sentence of
+/// what was found and what was required.
 public struct ConversionError: Error, Equatable, Sendable {
   public let kind: Kind
   /// Path of the file at fault, as it was opened.
@@ -46,6 +46,8 @@ public struct ConversionError: Error, Equatable, Sendable {
     case lostRule
     /// Two inputs that do not belong together.
     case mismatch
+    /// A part of a task that the format it is to be exported to has no form for.
+    case inexpressible
     /// The caller asked to stop.
     case cancelled
   }

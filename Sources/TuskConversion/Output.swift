@@ -15,12 +15,12 @@ enum Output {
   static func write<Result>(
     _ path: String, _ body: () throws(WriteError) -> Result
   ) throws(ConversionError) -> Result {
-    do throws(WriteError) {
-      return try body()
-    } catch {
-      throw ConversionError(
-        .cannotWrite, file: path, "cannot write: \(String(cString: tusk_error_text(error.errorNumber)))")
-    }
+    do throws(WriteError) { return try body() } catch { throw failure(path, error.errorNumber) }
+  }
+
+  /// The error of a call on `path` that the system refused.
+  static func failure(_ path: String, _ errorNumber: Int32) -> ConversionError {
+    ConversionError(.cannotWrite, file: path, "cannot write: \(String(cString: tusk_error_text(errorNumber)))")
   }
 }
 

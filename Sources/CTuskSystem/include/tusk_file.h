@@ -36,6 +36,10 @@ int tusk_sync_and_close(int descriptor);
 
 void tusk_close_file(int descriptor);
 
+/// Flushes the names in a directory, or in the one that holds `path`. Returns 0 or an errno value.
+int tusk_sync_directory(const char *path);
+int tusk_sync_parent(const char *path);
+
 /// Renames `from` to `to` and flushes the directory that holds it. Returns 0 or an errno value.
 int tusk_rename_file(const char *from, const char *to);
 

@@ -6,6 +6,7 @@
 #endif
 
 #include "tusk_checksum.h"
+#include "tusk_directory.h"
 #include "tusk_file.h"
 #include "tusk_math.h"
 #include "tusk_memory.h"

@@ -45,6 +45,10 @@ struct BackboneModules {
     let entry = names.first { $0.key.slot == slot && $0.key.target == target }!
     return (entry.value, entry.key)
   }
+
+  /// Name of the norm at `slot`.
+  /// - Precondition: the backbone has it.
+  func norm(slot: Int) -> String { norms.first { $0.value == slot }!.key }
 }
 
 extension TensorRole {

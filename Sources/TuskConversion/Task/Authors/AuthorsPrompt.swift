@@ -2,14 +2,13 @@ import TuskFormat
 
 /// Prompt tuning of the authors: vectors in front of the encoder's embeddings.
 enum AuthorsPrompt {
-  private static let name = "prefix_shared"
+  /// Of the tensor. Both stacks have it too, though the decoder never uses it.
+  static let names = ["prefix_shared", "encoder.prefix_emb", "decoder.prefix_emb"]
 
-  /// Both stacks have the tensor too, though the decoder never uses it.
   static func assemble(_ assembly: inout TaskAssembly) throws(ConversionError) {
-    let copies = [name, "encoder.prefix_emb", "decoder.prefix_emb"]
-    guard let first = copies.first(where: { assembly.ledger[$0] != nil }), let tensor = assembly.ledger[first] else {
+    guard let first = names.first(where: { assembly.ledger[$0] != nil }), let tensor = assembly.ledger[first] else {
       throw ConversionError(
-        .missingTensor, file: assembly.ledger.directory, subject: name,
+        .missingTensor, file: assembly.ledger.directory, subject: names[0],
         "found no such tensor; the authors' prompts (prefix_tuning) have one")
     }
     guard tensor.shape.count == 2, (1...4096).contains(tensor.shape[0]) else {
@@ -19,7 +18,7 @@ enum AuthorsPrompt {
     }
     let shape = [tensor.shape[0], assembly.config.dModel]
     let values = try assembly.take(first, shape: shape)
-    for copy in copies { try assembly.ledger.takeCopy(copy, shape: shape, of: values) }
+    for copy in names { try assembly.ledger.takeCopy(copy, shape: shape, of: values) }
     try assembly.addPrompt(count: shape[0], embeddings: values, place: .front, stage: .wordEmbeddings)
   }
 }
