@@ -122,7 +122,7 @@ struct ConvertTests {
 }
 
 /// A T5 checkpoint of 270 MB that takes no room: its embedding is a hole in the file.
-private enum SparseCheckpoint {
+enum SparseCheckpoint {
   static let vocabularySize = 1 << 20
 
   static func write(to folder: URL) throws {

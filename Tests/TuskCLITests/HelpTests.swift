@@ -6,7 +6,8 @@ import Testing
 @Suite("help")
 struct HelpTests {
   static let commands: [[String]] = [
-    [], ["convert"], ["convert", "backbone"], ["convert", "task"], ["bundle"], ["inspect"], ["verify"], ["tokenize"],
+    [], ["convert"], ["convert", "backbone"], ["convert", "task"], ["export"], ["export", "task"], ["bundle"],
+    ["inspect"], ["verify"], ["tokenize"],
     ["run"], ["embed"], ["logits"],
     ["footprint"], ["bench"], ["compare"], ["task"], ["task", "average"],
   ]

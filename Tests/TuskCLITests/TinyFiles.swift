@@ -60,4 +60,16 @@ enum TinyFiles {
     builder.attach(.prefix(prefix), slot: builder.layout.slot(.encoder, .selfAttention, layer: 0))
     try TaskWriter.write(builder.sectionBytes(), provenance: nil, path: path)
   }
+
+  /// Writes a task with a prompt of two rows for the backbone of a file.
+  static func writePrompt(_ path: String, of backbone: String) throws {
+    let config = try PackedFile(path: backbone).config!
+    var builder = TaskBuilder(
+      config: config, name: Array("prompt".utf8), vocabularySize: config.vocabularySize, origin: .authors)
+    let rows = builder.addTensor(
+      .prompt, TensorShape(2, config.dModel), [Float](repeating: 0.25, count: 2 * config.dModel))
+    let prompt = TaskPrompt(tokenCount: 2, embeddings: rows, place: .front, stage: .wordEmbeddings, firstToken: 0)
+    builder.attach(.prompt(prompt), slot: config.slots.encoderStart)
+    try TaskWriter.write(builder.sectionBytes(), provenance: nil, path: path)
+  }
 }
