@@ -21,6 +21,9 @@ REQUIREMENTS = {
     "onnxruntime": "1.32.0",
     "ctranslate2": "4.8.5",
     "openvino": "2026.4.1",
+    "accelerate": "1.12.0",
+    "adapters": "1.3.0",
+    "peft": "0.21.2",
 }
 PIP = "26.3"
 # PyPI's torch brings two gigabytes of CUDA.
@@ -33,6 +36,8 @@ NEEDS = {
     "ctranslate2": ("ctranslate2",),
     "torch": (),
     "torch-float32": (),
+    # No peer: what check_export.py loads exported tasks with.
+    "export": ("accelerate", "adapters", "peft"),
 }
 
 
