@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int tusk_map_descriptor(int descriptor, tusk_mapping *mapping) {
+static int map_descriptor(int descriptor, int protection, int flags, tusk_mapping *mapping) {
   *mapping = (tusk_mapping){.base = NULL, .bytes = 0};
   struct stat status;
   if (fstat(descriptor, &status) != 0) return errno;
@@ -18,19 +18,29 @@ int tusk_map_descriptor(int descriptor, tusk_mapping *mapping) {
   if (!S_ISREG(status.st_mode)) return EINVAL;
   if (status.st_size == 0) return 0;
   if ((uint64_t)status.st_size > PTRDIFF_MAX) return EFBIG;
-  void *base = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
+  void *base = mmap(NULL, (size_t)status.st_size, protection, flags, descriptor, 0);
   if (base == MAP_FAILED) return errno;
   *mapping = (tusk_mapping){.base = base, .bytes = (uint64_t)status.st_size};
   return 0;
 }
 
-int tusk_map_file(const char *path, tusk_mapping *mapping) {
+int tusk_map_descriptor(int descriptor, tusk_mapping *mapping) {
+  return map_descriptor(descriptor, PROT_READ, MAP_SHARED, mapping);
+}
+
+static int map_file(const char *path, int protection, int flags, tusk_mapping *mapping) {
   *mapping = (tusk_mapping){.base = NULL, .bytes = 0};
   int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) return errno;
-  int failure = tusk_map_descriptor(descriptor, mapping);
+  int failure = map_descriptor(descriptor, protection, flags, mapping);
   close(descriptor);
   return failure;
+}
+
+int tusk_map_file(const char *path, tusk_mapping *mapping) { return map_file(path, PROT_READ, MAP_SHARED, mapping); }
+
+int tusk_map_file_privately(const char *path, tusk_mapping *mapping) {
+  return map_file(path, PROT_READ | PROT_WRITE, MAP_PRIVATE, mapping);
 }
 
 void tusk_unmap_file(tusk_mapping mapping) {

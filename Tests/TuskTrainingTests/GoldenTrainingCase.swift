@@ -13,6 +13,9 @@ struct GoldenTrainingCase: CustomTestStringConvertible, Sendable {
   /// All cases but those that train the backbone itself.
   static let all: [GoldenTrainingCase] = names { !$0.hasSuffix("_full") }
 
+  /// Those that do.
+  static let full: [GoldenTrainingCase] = names { $0.hasSuffix("_full") }
+
   private static func names(_ belongs: (String) -> Bool) -> [GoldenTrainingCase] {
     let found = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
     return found.sorted().filter {
@@ -54,6 +57,14 @@ struct GoldenTrainingCase: CustomTestStringConvertible, Sendable {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     return try decoder.decode(Record.self, from: data)
+  }
+
+  /// A backbone converted from `source`, where it stays until `body` returns.
+  func withBackbone<Result>(_ source: String, _ body: (String) throws -> Result) throws -> Result {
+    let path = NSTemporaryDirectory() + "tusk-training-\(UUID().uuidString).tusk"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    _ = try BackboneConversion(directory: Self.folder + source, weights: .float32).write(to: path)
+    return try body(path)
   }
 
   /// The converted backbone.

@@ -19,6 +19,9 @@ int tusk_map_file(const char *path, tusk_mapping *mapping);
 /// The same for an open file. The descriptor stays the caller's, who may close it at once.
 int tusk_map_descriptor(int descriptor, tusk_mapping *mapping);
 
+/// The same as `tusk_map_file`, but what is written to the bytes stays in pages of this process: the file is not changed.
+int tusk_map_file_privately(const char *path, tusk_mapping *mapping);
+
 /// Unmaps what was mapped.
 void tusk_unmap_file(tusk_mapping mapping);
 

@@ -90,7 +90,7 @@ package final class BackboneWeights {
 
 extension TensorRole {
   /// The role of the bias that belongs to a matrix or a norm.
-  fileprivate var bias: TensorRole? {
+  package var bias: TensorRole? {
     switch self {
     case .embeddingNorm: .embeddingNormBias
     case .finalNorm: .finalNormBias

@@ -29,6 +29,15 @@ public final class Mapping: Sendable {
     try self.init(mapping, failure)
   }
 
+  /// Maps the regular file at `path` for this process alone: what is written to its bytes, by addresses of kernels, is not
+  /// written to the file.
+  /// - Throws: as `init(path:)`.
+  package convenience init(privatePath path: UnsafePointer<CChar>) throws(FormatError) {
+    var mapping = tusk_mapping()
+    let failure = tusk_map_file_privately(path, &mapping)
+    try self.init(mapping, failure)
+  }
+
   private init(_ mapping: tusk_mapping, _ failure: Int32) throws(FormatError) {
     guard failure == 0 else {
       let irregular = failure == EISDIR || failure == EINVAL

@@ -18,6 +18,8 @@ struct TrainedAttention {
   /// Distance 0 of head 0 in a table [H, biasStride], or nil.
   let bias: UnsafePointer<Float>?
   let biasStride: Int
+  /// The gradient of the table, in its places, where the backbone is trained.
+  var biasGradient: UnsafeMutablePointer<Float>?
   /// Key of dropout.
   let dropoutKey: UInt64
 }
@@ -42,10 +44,10 @@ extension TrainingModel {
   func attendBackward(
     _ attention: TrainedAttention, _ contextGradient: UnsafePointer<Float>, into gradients: AttentionGradients
   ) {
-    pool.run(
-      attention.querySegments.count * config.headCount,
-      AttentionBackward(
-        model: self, attention: attention, contextGradient: contextGradient, gradients: gradients))
+    let work = AttentionBackward(
+      model: self, attention: attention, contextGradient: contextGradient, gradients: gradients)
+    // All examples add to a head's gradient of the bias, so they are one piece.
+    pool.run(config.headCount * (attention.biasGradient == nil ? attention.querySegments.count : 1), work)
   }
 }
 
@@ -151,6 +153,13 @@ private struct AttentionBackward: PieceWork {
   }
 
   func run(_ piece: Int, worker: Int) {
+    guard attention.biasGradient != nil else { return runHead(piece, worker: worker) }
+    for example in attention.querySegments.indices {
+      runHead(example * model.config.headCount + piece, worker: worker)
+    }
+  }
+
+  private func runHead(_ piece: Int, worker: Int) {
     let head = HeadTiles(model, attention, piece)
     let inner = head.inner
     let width = head.width
@@ -171,6 +180,15 @@ private struct AttentionBackward: PieceWork {
       head.drop(dp, first)
       for row in 0..<count {
         model.back.softmax(p + row * stride, dp + row * stride, keyCount, model.config.attentionScale)
+      }
+      if let table = attention.biasGradient {
+        // Scores take the bias unscaled.
+        let factor = 1 / model.config.attentionScale
+        for row in 0..<count {
+          let distances = table + head.head * attention.biasStride - (first + row)
+          let seen = attention.isCausal ? min(first + row + 1, keyCount) : keyCount
+          model.kernels.axpy_f32(distances, factor, dp + row * stride, seen)
+        }
       }
       tusk_blas_sgemm(
         false, false, count, width, keyCount, 1, dp, stride, head.keys, inner, 0, dQueries + first * inner, inner)

@@ -5,7 +5,8 @@ import TuskFormat
 
 /// What passes the head of an encoder, [examples, headWidth] each.
 enum HeadVectors: Int, CaseIterable {
-  /// What enters the pooler's activation.
+  /// What enters the pooler, and its activation.
+  case poolerInput
   case pooled
   /// What enters the first layer, and its gradient.
   case input
@@ -105,7 +106,9 @@ extension TrainingModel {
 
   private var poolerProduct: TrainedProduct {
     let weight = weights.matrix(.pooler, .shared)
-    return TrainedProduct(weight: weight, slot: config.slots.encoderEnd, target: .pooler, width: weight.rows)
+    return TrainedProduct(
+      weight: weight, slot: config.slots.encoderEnd, target: .pooler, width: weight.rows,
+      weightGradient: backbone?.gradient(.pooler, .shared), biasGradient: backbone?.gradient(.poolerBias, .shared))
   }
 
   /// input [examples, D] = the vectors of the encoder's output that `input` names.
@@ -121,6 +124,7 @@ extension TrainingModel {
       kernels.scale_f32(row, 1 / Float(segment.count), width)
     }
     guard input == .pooler else { return }
+    vectors(.poolerInput).update(from: x, count: examples.count * width)
     multiply(setInput(x, rows: examples.count, columns: width), poolerProduct, vectors(.pooled))
     activateHead(.tanh, .pooled, .input, count: examples.count * width)
   }
@@ -131,7 +135,7 @@ extension TrainingModel {
     let streamGradient = arena.floats(regions.streamGradient)
     if input == .pooler {
       slope(.tanh, .pooled, .inputGradient, count: examples.count * width)
-      multiplyBackward(vectors(.input), rows: examples.count, poolerProduct, dx, into: vectors(.input))
+      multiplyBackward(vectors(.poolerInput), rows: examples.count, poolerProduct, dx, into: vectors(.input))
       dx.update(from: vectors(.input), count: examples.count * width)
     }
     streamGradient.update(repeating: 0, count: examples.sourceRows * width)

@@ -12,6 +12,9 @@ struct TrainedProduct {
   let target: ProductTarget
   /// Rows of the weight that count: of a head, the words that the task has.
   let width: Int
+  /// Gradients of the weight, in its rows, and of its bias, where the backbone is trained.
+  var weightGradient: UnsafeMutablePointer<Float>?
+  var biasGradient: UnsafeMutablePointer<Float>?
 }
 
 extension TrainingModel {
@@ -20,13 +23,16 @@ extension TrainingModel {
   ) -> TrainedProduct {
     let weight = weights.matrix(role, stack, layer: layer)
     return TrainedProduct(
-      weight: weight, slot: config.slots.slot(stack, subLayer, layer: layer), target: target, width: weight.rows)
+      weight: weight, slot: config.slots.slot(stack, subLayer, layer: layer), target: target, width: weight.rows,
+      weightGradient: backbone?.gradient(role, stack, layer: layer),
+      biasGradient: role.bias.flatMap { backbone?.gradient($0, stack, layer: layer) })
   }
 
   /// The decoder's last product.
   var headProduct: TrainedProduct {
     TrainedProduct(
-      weight: weights.head, slot: config.slots.decoderEnd, target: .head, width: task.section.vocabularySize)
+      weight: weights.head, slot: config.slots.decoderEnd, target: .head, width: task.section.vocabularySize,
+      weightGradient: backbone?.gradient(config.hasTiedHead ? .embedding : .head, .shared))
   }
 
   /// Declares `x` [rows, columns] the input of the products that follow: quantizes it if weights are int8.
@@ -64,6 +70,11 @@ extension TrainingModel {
       (weight.columns + columns - 1) / columns,
       ProductBackward(
         model: self, rows: rows, weight: weight, width: product.width, dy: dy, dx: dx, accumulates: accumulates))
+    if let gradient = product.weightGradient {
+      let pieces = (product.width + TrainingRegions.weightRows - 1) / TrainingRegions.weightRows
+      pool.run(pieces, WeightGradient(x: x, rows: rows, product: product, dy: dy, gradient: gradient))
+    }
+    if let bias = product.biasGradient { back.add_rows(dy, product.width, rows, product.width, bias) }
     guard let change = task.section.product(product.target, slot: product.slot) else { return }
     if let bias = task.gradient(change.bias) { back.add_rows(dy, product.width, rows, product.width, bias) }
     if let linear = change.linear {
@@ -175,5 +186,26 @@ private struct ProductBackward: PieceWork {
         codes + (first + row) * weight.stride, weight.scales[first + row], columns, scratch + row * columns)
     }
     return (UnsafePointer(scratch), columns)
+  }
+}
+
+/// Rows of the gradient of a weight: dW += dy^T x.
+private struct WeightGradient: PieceWork {
+  let x: UnsafePointer<Float>
+  let rows: Int
+  let product: TrainedProduct
+  let dy: UnsafePointer<Float>
+  let gradient: UnsafeMutablePointer<Float>
+
+  static let body: tusk_pool_body = { context, piece, worker in
+    context!.assumingMemoryBound(to: WeightGradient.self).pointee.run(piece, worker: Int(worker))
+  }
+
+  func run(_ piece: Int, worker: Int) {
+    let first = piece * TrainingRegions.weightRows
+    let weight = product.weight
+    tusk_blas_sgemm(
+      true, false, min(TrainingRegions.weightRows, product.width - first), weight.columns, rows, 1, dy + first,
+      product.width, x, weight.columns, 1, gradient + first * weight.stride, weight.stride)
   }
 }

@@ -38,6 +38,7 @@ extension TrainingModel {
       dSums.update(repeating: 0, count: rows * width)
       normalizeBackward(sums, rows: rows, embeddingNorm, streamGradient, into: dSums)
     }
+    addSourceEmbeddingGradients(dSums)
     guard let prompt else { return }
     let gradient = task.gradient(prompt.embeddings)
     for segment in examples.sources {

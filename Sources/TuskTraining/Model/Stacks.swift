@@ -49,6 +49,7 @@ extension TrainingModel {
       normalizeBackward(
         encoderExit, rows: rows, norm(config.slots.encoderEnd, .finalNorm, .encoder), dEncoded, into: streamGradient)
     }
+    clearBiasGradient(.encoder)
     for layer in (0..<config.layerCount).reversed() {
       let block = encoderBlock(layer)
       // The decoder's blocks lie in the same memory.
@@ -56,6 +57,7 @@ extension TrainingModel {
       feedForwardBackward(arena.floats(block.regions.afterSelf), block, into: streamGradient)
       selfAttendBackward(block.entry, block, into: streamGradient)
     }
+    addBiasGradient(.encoder)
     embedSourcesBackward(streamGradient)
   }
 
@@ -77,6 +79,7 @@ extension TrainingModel {
   func decodeBackward() {
     let streamGradient = arena.floats(regions.streamGradient)
     arena.floats(regions.encodedGradient).update(repeating: 0, count: examples.sourceRows * config.dModel)
+    clearBiasGradient(.decoder)
     for layer in (0..<config.decoderLayerCount).reversed() {
       let block = decoderBlock(layer)
       if !plan.keepsActivations && layer < config.decoderLayerCount - 1 { decodeBlock(block) }
@@ -84,6 +87,9 @@ extension TrainingModel {
       crossAttendBackward(arena.floats(block.regions.afterSelf), block, into: streamGradient)
       selfAttendBackward(block.entry, block, into: streamGradient)
     }
+    addBiasGradient(.decoder)
+    drop(streamGradient, count: examples.targetRows * config.dModel, .embeddings, slot: config.slots.decoderEnd)
+    addTargetEmbeddingGradients(streamGradient)
   }
 
   private func decodeBlock(_ block: BlockPass) {

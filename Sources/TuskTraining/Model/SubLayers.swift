@@ -77,10 +77,12 @@ extension TrainingModel {
     let distances = isDecoder ? plan.rows.longestTarget : 2 * plan.rows.longestSource - 1
     let behind = (isDecoder ? plan.rows.longestTarget : plan.rows.longestSource) - 1
     let table = arena.floats(isDecoder ? regions.decoderBias : regions.encoderBias)
+    let gradient = arena.floats(isDecoder ? regions.decoderBiasGradient : regions.encoderBiasGradient)
     return TrainedAttention(
       queries: arena.floats(block.regions.queries), keys: arena.floats(block.regions.keys),
       values: arena.floats(block.regions.values), querySegments: segments, keySegments: segments, isCausal: isDecoder,
       bias: hasBias ? UnsafePointer(table + behind) : nil, biasStride: distances,
+      biasGradient: hasBias && backbone != nil ? gradient + behind : nil,
       dropoutKey: dropout.key(
         .attention, slot: config.slots.slot(block.stack, .selfAttention, layer: block.layer)))
   }
@@ -114,11 +116,11 @@ extension TrainingModel {
     let dQueries = arena.floats(regions.wide)
     let gradients = AttentionGradients(queries: dQueries, keys: dQueries + size, values: dQueries + 2 * size)
     joinBackward(site, streamGradient, into: dSubLayer)
-    if isChanged(products.o) { attend(attention, into: context) }
+    if needsInput(products.o) { attend(attention, into: context) }
     multiplyBackward(context, rows: block.rows, products.o, dSubLayer, into: dContext)
     attendBackward(attention, dContext, into: gradients)
     var input = stream
-    if isChanged(products.q) || isChanged(products.k) || isChanged(products.v) {
+    if needsInput(products.q) || needsInput(products.k) || needsInput(products.v) {
       input = subLayerInput(stream, .selfAttentionNorm, .selfAttention, block)
     }
     multiplyBackward(input, rows: block.rows, products.q, gradients.queries, into: dNormed)
@@ -127,9 +129,9 @@ extension TrainingModel {
     subLayerInputBackward(stream, .selfAttentionNorm, .selfAttention, block, into: streamGradient)
   }
 
-  /// Whether the task has a linear at `product`, whose gradients ask for the product's input.
-  func isChanged(_ product: TrainedProduct) -> Bool {
-    task.section.product(product.target, slot: product.slot)?.linear != nil
+  /// Whether gradients ask for the product's input: those of its weight, or of a linear that the task has there.
+  func needsInput(_ product: TrainedProduct) -> Bool {
+    backbone != nil || task.section.product(product.target, slot: product.slot)?.linear != nil
   }
 
   // MARK: Cross-attention
@@ -188,13 +190,13 @@ extension TrainingModel {
     let gradients = AttentionGradients(
       queries: arena.floats(regions.wide), keys: dKeys, values: dKeys + sourceRows * config.innerWidth)
     joinBackward(site, streamGradient, into: dSubLayer)
-    if isChanged(products.o) { attend(attention, into: context) }
+    if needsInput(products.o) { attend(attention, into: context) }
     multiplyBackward(context, rows: block.rows, products.o, dSubLayer, into: dContext)
     attendBackward(attention, dContext, into: gradients)
     multiplyBackward(encoded, rows: sourceRows, products.k, gradients.keys, into: dEncoded, accumulates: true)
     multiplyBackward(encoded, rows: sourceRows, products.v, gradients.values, into: dEncoded, accumulates: true)
     let input =
-      isChanged(products.q) ? subLayerInput(stream, .crossAttentionNorm, .crossAttention, block) : stream
+      needsInput(products.q) ? subLayerInput(stream, .crossAttentionNorm, .crossAttention, block) : stream
     multiplyBackward(input, rows: block.rows, products.q, gradients.queries, into: dNormed)
     subLayerInputBackward(stream, .crossAttentionNorm, .crossAttention, block, into: streamGradient)
   }
@@ -231,13 +233,19 @@ extension TrainingModel {
     let count = block.rows * config.dFF
     let dGate = dHidden + count
     joinBackward(site, streamGradient, into: dSubLayer)
-    // What enters wo is not formed again: tasks that are trained have no linear there.
-    multiplyBackward(hidden, rows: block.rows, feedForwardProduct(.wo, block), dSubLayer, into: dHidden)
+    var activated = hidden
+    // Tasks that are trained have no linear at wo, so that only the gradient of its weight asks for what enters it.
+    if backbone != nil {
+      activated = arena.floats(regions.activated)
+      activate(hidden, gate, count: count, into: activated)
+      dropActivated(activated, count: count, site)
+    }
+    multiplyBackward(activated, rows: block.rows, feedForwardProduct(.wo, block), dSubLayer, into: dHidden)
     dropActivated(dHidden, count: count, site)
     activateBackward(hidden, gate, count: count, dHidden, gateGradient: config.isGated ? dGate : nil)
     let first = feedForwardProduct(config.isGated ? .wi0 : .wi, block)
     var input = stream
-    if isChanged(first) || (config.isGated && isChanged(feedForwardProduct(.wi1, block))) {
+    if needsInput(first) || (config.isGated && needsInput(feedForwardProduct(.wi1, block))) {
       input = subLayerInput(stream, .feedForwardNorm, .feedForward, block)
     }
     multiplyBackward(input, rows: block.rows, first, dHidden, into: dNormed)

@@ -43,7 +43,8 @@ public final class TrainableTask {
       throw TrainingError(.mismatch, "byte \(error.offset) of the task: \(error.summary)")
     }
     let start = section.dataOffset
-    count = (bytes.count - start) / 4
+    // A task without tensors ends before the place where they would begin.
+    count = max(0, bytes.count - start) / 4
     values = (memory + start).assumingMemoryBound(to: Float.self)
     let beside = (memory + bytes.count.roundedUp(to: 64)).assumingMemoryBound(to: Float.self)
     let stride = count.roundedUp(to: 16)

@@ -19,13 +19,17 @@ final class TrainingModel {
   let arena: Arena
   let plan: TrainingPlan
   let task: TrainableTask
+  /// The backbone itself, if its weights are trained, too.
+  let backbone: TrainableBackbone?
   var examples: PackedExamples
   var dropout: Dropout
 
   var regions: TrainingRegions { plan.regions }
 
   /// - Throws: `unavailable` without OpenBLAS, memory or threads, `mismatch` if `file` has no backbone.
-  init(_ file: PackedFile, task: TrainableTask, plan: TrainingPlan) throws(TrainingError) {
+  init(
+    _ file: PackedFile, task: TrainableTask, backbone: TrainableBackbone? = nil, plan: TrainingPlan
+  ) throws(TrainingError) {
     if let failure = tusk_blas_load() {
       throw TrainingError(
         .unavailable, "training needs OpenBLAS (Debian package libopenblas0-pthread): \(String(cString: failure))")
@@ -42,6 +46,7 @@ final class TrainingModel {
     back = tusk_backward_select().pointee
     self.plan = plan
     self.task = task
+    self.backbone = backbone
     dropout = Dropout(rates: plan.request.dropout)
     examples = PackedExamples(
       sourceRows: plan.rows.source, targetRows: plan.rows.target, examples: plan.rows.examples,
@@ -103,6 +108,8 @@ final class TrainingModel {
     if let weight = task.section.floats(own.normTensor) { norm.weight = weight }
     if let bias = task.section.floats(own.normBiasTensor) { norm.bias = bias }
     return TrainedNorm(
-      norm: norm, weightGradient: task.gradient(own.normTensor), biasGradient: task.gradient(own.normBiasTensor))
+      norm: norm, weightGradient: task.gradient(own.normTensor) ?? backbone?.gradient(role, stack, layer: layer),
+      biasGradient: task.gradient(own.normBiasTensor)
+        ?? role.bias.flatMap { backbone?.gradient($0, stack, layer: layer) })
   }
 }

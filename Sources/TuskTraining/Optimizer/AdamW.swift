@@ -36,19 +36,23 @@ public struct OptimizerSettings: Equatable, Sendable {
   }
 }
 
-extension TrainableTask {
-  /// The norm of all gradients together.
-  func gradientNorm() -> Double { tusk_backward_select().pointee.sum_of_squares(gradients, count).squareRoot() }
-
-  /// Changes the task by its gradients, whose norm is `norm`, as step `step` of `settings` does.
-  func update(step: Int, norm: Double, _ settings: OptimizerSettings) {
+extension OptimizerSettings {
+  /// Step `step` for gradients whose norm, all together, is `norm`.
+  func adamw(step: Int, norm: Double) -> TuskAdamW {
     let time = Double(step + 1)
-    var adamw = TuskAdamW(
-      rate: Float(settings.rate(step: step)), beta1: Float(settings.beta1), beta2: Float(settings.beta2),
-      epsilon: Float(settings.epsilon), weightDecay: Float(settings.weightDecay),
-      correction1: Float(1 / (1 - pow(settings.beta1, time))),
-      correction2: Float(1 / (1 - pow(settings.beta2, time))),
-      gradientScale: Float(min(1, settings.clipNorm / (norm + 1e-6))))
-    tusk_backward_select().pointee.adamw(&adamw, values, gradients, firstMoments, secondMoments, count)
+    return TuskAdamW(
+      rate: Float(rate(step: step)), beta1: Float(beta1), beta2: Float(beta2), epsilon: Float(epsilon),
+      weightDecay: Float(weightDecay), correction1: Float(1 / (1 - pow(beta1, time))),
+      correction2: Float(1 / (1 - pow(beta2, time))), gradientScale: Float(min(1, clipNorm / (norm + 1e-6))))
+  }
+}
+
+extension TrainableTask {
+  func sumOfSquares() -> Double { tusk_backward_select().pointee.sum_of_squares(gradients, count) }
+
+  /// One step of AdamW over all numbers.
+  func update(_ step: TuskAdamW) {
+    var step = step
+    tusk_backward_select().pointee.adamw(&step, values, gradients, firstMoments, secondMoments, count)
   }
 }

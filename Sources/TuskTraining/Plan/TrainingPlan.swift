@@ -13,11 +13,14 @@ public struct TrainingRequest: Equatable, Sendable {
   public var dropout: DropoutRates
   /// Upper bound on private memory; nil leaves the planner free.
   public var budgetBytes: Int?
+  /// Whether the backbone's own weights are trained.
+  public var trainsBackbone: Bool
 
   public init(
     sourceTokens: Int, targetTokens: Int, batch: Int, threads: Int = 1, dropout: DropoutRates = .none,
-    budgetBytes: Int? = nil
+    budgetBytes: Int? = nil, trainsBackbone: Bool = false
   ) {
+    self.trainsBackbone = trainsBackbone
     self.sourceTokens = sourceTokens
     self.targetTokens = targetTokens
     self.batch = batch
@@ -40,6 +43,8 @@ public struct TrainingPlan: Sendable {
   let regions: TrainingRegions
   /// The task, its gradient and its moments.
   public let taskBytes: Int
+  /// The same of the backbone, if it is trained.
+  public let backboneBytes: Int
 
   /// Private memory of a training process beside its arena and task: program, libraries, packing buffers of OpenBLAS for each
   /// thread, as measured by `tusk train`.
@@ -51,7 +56,7 @@ public struct TrainingPlan: Sendable {
 
   public var activationBytes: Int { regions.byteCount }
   public var privateBytes: Int {
-    regions.byteCount + taskBytes + Self.runtimeFloorBytes + request.threads * Self.threadBytes
+    regions.byteCount + taskBytes + backboneBytes + Self.runtimeFloorBytes + request.threads * Self.threadBytes
   }
 
   /// The fastest plan within the budget.
@@ -59,8 +64,8 @@ public struct TrainingPlan: Sendable {
   public init(
     config: BackboneConfig, task: TaskSection, request: TrainingRequest
   ) throws(TrainingError) {
-    let limit = request.budgetBytes ?? Self.comfortableBytes(config)
     let choices = Self.choices(config: config, task: task, request: request)
+    let limit = request.budgetBytes ?? Self.comfortableBytes(config) + choices[0].backboneBytes
     if let fitting = choices.filter({ $0.privateBytes <= limit }).min(by: { $0.cost < $1.cost }) {
       self = fitting
       return
@@ -98,7 +103,9 @@ public struct TrainingPlan: Sendable {
     keepsActivations = keeps
     demands = TaskDemands(of: task)
     regions = TrainingRegions(
-      config: config, rows: rows, demands: demands, keepsActivations: keeps, threads: request.threads)
+      config: config, rows: rows, demands: demands, keepsActivations: keeps, trainsBackbone: request.trainsBackbone,
+      threads: request.threads)
+    backboneBytes = request.trainsBackbone ? TrainableBackbone.plannedBytes(config) : 0
     taskBytes = TrainableTask.plannedBytes(sectionBytes: task.bytes.count)
   }
 

@@ -103,6 +103,9 @@ struct TrainingRegions: Sendable {
   /// Relative bias by distance: [H, 2 S - 1] and [H, T].
   let encoderBias: Region
   let decoderBias: Region
+  /// Their gradients, where the backbone is trained.
+  let encoderBiasGradient: Region
+  let decoderBiasGradient: Region
   let workers: Region
   let workerBytes: Int
   /// The streams that enter the blocks, and behind the last one: [L + 1, R, D] and [L' + 1, Q, D].
@@ -125,6 +128,8 @@ struct TrainingRegions: Sendable {
   let contextGradient: Region
   /// [M, max(F, or 2 F if gated, 3 H K)]: activated rows, and gradients of what enters the activation, or of q, k and v.
   let wide: Region
+  /// [M, F]: activated rows once more, where the backbone is trained.
+  let activated: Region
   /// [R, 2 H K]: gradients of the keys and values of cross-attention.
   let crossGradient: Region
   /// Codes of what enters a product, int16 [M, widest input rounded up to 64], and [M].
@@ -147,7 +152,10 @@ struct TrainingRegions: Sendable {
   static let weightRows = 128
   static let weightColumns = 192
 
-  init(config: BackboneConfig, rows: TrainingRows, demands: TaskDemands, keepsActivations: Bool, threads: Int) {
+  init(
+    config: BackboneConfig, rows: TrainingRows, demands: TaskDemands, keepsActivations: Bool, trainsBackbone: Bool,
+    threads: Int
+  ) {
     var map = ArenaMap()
     let both = max(rows.source, rows.target)
     let inner = config.innerWidth
@@ -156,6 +164,9 @@ struct TrainingRegions: Sendable {
     encoderBias = map.floats(
       config.positionScheme == .relativeBias ? config.headCount : 0, 2 * rows.longestSource - 1)
     decoderBias = map.floats(config.hasDecoder ? config.headCount : 0, rows.longestTarget)
+    let biasHeads = trainsBackbone && config.positionScheme == .relativeBias ? config.headCount : 0
+    encoderBiasGradient = map.floats(biasHeads, 2 * rows.longestSource - 1)
+    decoderBiasGradient = map.floats(config.hasDecoder ? biasHeads : 0, rows.longestTarget)
     workerBytes = Self.workerBytes(config, rows, demands)
     workers = map.take(threads, workerBytes, elementBytes: 1)
     encoderEntries = map.floats((config.layerCount + 1).saturatingProduct(rows.source), width)
@@ -196,6 +207,7 @@ struct TrainingRegions: Sendable {
     context = map.floats(both, inner)
     contextGradient = map.floats(both, inner)
     wide = map.floats(both, max((config.isGated ? 2 : 1) * config.dFF, 3 * inner))
+    activated = map.floats(trainsBackbone ? both : 0, config.dFF)
     crossGradient = map.floats(config.hasDecoder ? rows.source : 0, 2 * inner)
     let widest = max(width, inner, config.dFF).roundedUp(to: 64)
     codes = map.take(config.weightEncoding == .int8Rows ? both : 0, widest, elementBytes: 2)

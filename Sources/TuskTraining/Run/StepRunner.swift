@@ -9,24 +9,29 @@ public struct StepResult: Equatable, Sendable {
   public var gradientNorm: Double
 }
 
-/// Trains a task step by step: a batch passes the model in packs, and AdamW changes the task by the sum of their gradients.
+/// Trains a task, or a backbone with it, step by step: a batch passes the model in packs, and AdamW changes the task by the sum of their gradients.
 ///
 /// Everything is allocated by the initializer; steps allocate nothing.
 public final class StepRunner {
   public let task: TrainableTask
+  public let backbone: TrainableBackbone?
   public let settings: OptimizerSettings
   public let plan: TrainingPlan
   let model: TrainingModel
 
-  /// - Parameter seed: of dropout.
+  /// - Parameters:
+  ///   - file: the backbone; where it is trained, `backbone.file`.
+  ///   - seed: of dropout.
   /// - Throws: `unavailable`, `mismatch`.
   public init(
-    _ file: PackedFile, task: TrainableTask, plan: TrainingPlan, settings: OptimizerSettings, seed: UInt64 = 0
+    _ file: PackedFile, task: TrainableTask, backbone: TrainableBackbone? = nil, plan: TrainingPlan,
+    settings: OptimizerSettings, seed: UInt64 = 0
   ) throws(TrainingError) {
     self.task = task
+    self.backbone = backbone
     self.settings = settings
     self.plan = plan
-    model = try TrainingModel(file, task: task, plan: plan)
+    model = try TrainingModel(file, task: task, backbone: backbone, plan: plan)
     model.dropout.seed = seed
   }
 
@@ -36,7 +41,7 @@ public final class StepRunner {
   /// - Precondition: no example is longer than planned.
   public func run(_ set: ExampleSet, _ positions: ArraySlice<Int>, step: Int) throws(TrainingError) -> StepResult {
     let loss = computeGradients(set, positions, step: step)
-    let norm = task.gradientNorm()
+    let norm = (task.sumOfSquares() + (backbone?.sumOfSquares() ?? 0)).squareRoot()
     guard loss.isFinite, norm.isFinite else {
       let lines = positions.prefix(8).map { "\(set.line($0))" }.joined(separator: ", ")
       let rest = positions.count > 8 ? " and \(positions.count - 8) more" : ""
@@ -45,7 +50,12 @@ public final class StepRunner {
         "step \(step), lines \(lines)\(rest): found a loss of \(loss) and a gradient of norm \(norm), required finite "
           + "ones; a lower --learning-rate may help")
     }
-    task.update(step: step, norm: norm, settings)
+    let adamw = settings.adamw(step: step, norm: norm)
+    task.update(adamw)
+    if let backbone {
+      backbone.update(adamw)
+      model.fillBiases()
+    }
     return StepResult(loss: loss, gradientNorm: norm)
   }
 
@@ -56,6 +66,7 @@ public final class StepRunner {
     var loss = 0.0
     var pack: UInt64 = 0
     task.clearGradients()
+    backbone?.clearGradients()
     model.examples.removeAll()
     for position in positions {
       if !model.hasRoom(source: set.sourceCount(position), target: set.targetCount(position)) {
