@@ -47,7 +47,7 @@ public struct LabelSet: Equatable, Sendable {
       guard let position = names.firstIndex(where: { accepted.contains(Array($0.utf8)) }) else { break }
       presetPositions.append(position)
     }
-    guard presetPositions.count == names.count, Set(presetPositions).count == names.count else {
+    guard known.count == names.count, Set(presetPositions).count == names.count else {
       let wanted = known.enumerated().map { "\($0.offset)/\($0.element[0])" }
       throw TrainingError(
         .mismatch,
