@@ -33,13 +33,12 @@ import TuskTokenizer
     let tokenizer = try DataFixtures.tokenizer(DataFixtures.t5)
     let set = try DataFixtures.withFile(
       #"{"source": "the house", "target": "das Haus"}"#, #"{"text": "a", "text2": "b", "label": 3}"#,
-      #"{"text": "c", "label": 2.5}"#, #"{"text": "", "label": true}"#
+      #"{"text": "c", "label": 2.5}"#, #"{"text": "", "label": true}"#, #"{"source": "d", "target": " e \t"}"#
     ) { try reader(nil, .texts).read($0) }
     func ids(_ text: String) throws -> [Int32] { try tokenizer.encode(Array(text.utf8), appendingEndOfSequence: true) }
-    #expect(set.count == 4)
-    for (position, (source, target)) in [("the house", "das Haus"), ("a b", "3"), ("c", "2.5"), ("", "true")]
-      .enumerated()
-    {
+    let expected = [("the house", "das Haus"), ("a b", "3"), ("c", "2.5"), ("", "true"), ("d", "e")]
+    #expect(set.count == expected.count)
+    for (position, (source, target)) in expected.enumerated() {
       #expect(set[position].sourceIds == (try ids(source)))
       #expect(set[position].target == .tokens(try ids(target)))
       #expect(set[position].line == position + 1)
