@@ -52,6 +52,22 @@ struct JSONShapeTests {
     }
   }
 
+  @Test func membersOfEvaluationsAreDescribed() throws {
+    let page = try String(
+      contentsOf: CommandLineTool.packageFolder.appendingPathComponent("formats/json.md"), encoding: .utf8)
+    let line = #"{"premise": "the cat sat", "hypothesis": "a cat", "label": 1}"#
+    let data = try folder.file("data.jsonl", Array(line.utf8)).path
+    let output = folder.path("answers.jsonl")
+    let outcome = try CommandLineTool.run(
+      "eval", try TinyFiles.writeClassifier(in: folder), "--data", data, "--preset", "superglue-cb", "--predictions",
+      output, "--json")
+    let written = try JSONSerialization.jsonObject(with: try Data(contentsOf: URL(fileURLWithPath: output)))
+    for members in [members(of: try outcome.object()), members(of: written)] {
+      #expect(members.count >= 3)
+      for member in members { #expect(page.contains("`\(member)`"), "\(member)") }
+    }
+  }
+
   private func members(of value: Any) -> Set<String> {
     if let array = value as? [Any] { return array.reduce(into: []) { $0.formUnion(members(of: $1)) } }
     guard let object = value as? [String: Any] else { return [] }

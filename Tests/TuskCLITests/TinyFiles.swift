@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 @testable import TuskFormat
 
@@ -71,5 +72,24 @@ enum TinyFiles {
     let prompt = TaskPrompt(tokenCount: 2, embeddings: rows, place: .front, stage: .wordEmbeddings, firstToken: 0)
     builder.attach(.prompt(prompt), slot: config.slots.encoderStart)
     try TaskWriter.write(builder.sectionBytes(), provenance: nil, path: path)
+  }
+
+  /// Converts the recorded BERT with three labels and a vocabulary of letters and a few words; returns the backbone's path.
+  static func writeClassifier(in folder: TemporaryFolder) throws -> String {
+    let checkpoint = folder.url.appendingPathComponent("bert")
+    try FileManager.default.createDirectory(at: checkpoint, withIntermediateDirectories: true)
+    let recorded = CommandLineTool.golden.appendingPathComponent("backbones/bert")
+    for name in ["config.json", "model.safetensors"] {
+      try FileManager.default.copyItem(
+        at: recorded.appendingPathComponent(name), to: checkpoint.appendingPathComponent(name))
+    }
+    let letters = (UInt8(ascii: "a")...UInt8(ascii: "z")).map { String(Unicode.Scalar($0)) }
+    let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "sat", "ran"]
+    let vocabulary = (words + letters).joined(separator: "\n") + "\n"
+    try Data(vocabulary.utf8).write(to: checkpoint.appendingPathComponent("vocab.txt"))
+    let path = folder.path("classifier.tusk")
+    let outcome = try CommandLineTool.run("convert", "backbone", checkpoint.path, "--output", path)
+    try #require(outcome.exitCode == 0, "\(outcome.errors)")
+    return path
   }
 }

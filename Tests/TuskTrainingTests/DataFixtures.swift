@@ -1,8 +1,8 @@
 import Foundation
 import TuskConversion
-import TuskFormat
 import TuskTokenizer
 
+@testable import TuskFormat
 @testable import TuskTraining
 
 /// Files of examples, recorded vocabularies, and random models small enough to be written by a test.
@@ -39,13 +39,18 @@ enum DataFixtures {
     tokenTypeCount: 2, normEpsilon: 1e-12, activation: .gelu, hasPooler: true, padId: 0, separatorId: 3,
     weightEncoding: .float32)
 
-  static func tokenizerSection(_ config: BackboneConfig) throws -> [UInt8] {
-    guard config.hasDecoder else {
-      return try TokenizerBuilder.section(
-        checkpointDirectory: folder.appending(path: "tokenizer/uncased").path, vocabularySize: config.vocabularySize)!
-    }
+  /// Made once: the tables of a vocabulary take their time.
+  private static let t5Tokenizer = Result {
     let model = try Data(contentsOf: folder.appending(path: "tokenizer/8k.model"))
-    return try TokenizerBuilder.section(sentencePieceModel: Array(model), vocabularySize: config.vocabularySize)
+    return try TokenizerBuilder.section(sentencePieceModel: Array(model), vocabularySize: t5.vocabularySize)
+  }
+  private static let bertTokenizer = Result {
+    try TokenizerBuilder.section(
+      checkpointDirectory: folder.appending(path: "tokenizer/uncased").path, vocabularySize: bert.vocabularySize)!
+  }
+
+  private static func tokenizerSection(_ config: BackboneConfig) throws -> [UInt8] {
+    try (config.hasDecoder ? t5Tokenizer : bertTokenizer).get()
   }
 
   static func tokenizer(_ config: BackboneConfig) throws -> Tokenizer {
@@ -78,7 +83,7 @@ enum DataFixtures {
     while let spec = writer.currentTensor {
       for _ in 0..<spec.rows {
         var row = [Float](repeating: 0, count: spec.rowStrideBytes / 4)
-        for column in 0..<spec.columns { row[column] = spec.role.isNorm ? 1 : 4 * number() }
+        for column in 0..<spec.columns { row[column] = 4 * number() }
         try row.withUnsafeBytes { try writer.append($0) }
       }
       try writer.finishTensor(sourceChecksum: state)

@@ -18,7 +18,7 @@ import Testing
     let classes: Int
     let accuracy: Double
     let f1: Double?
-    let macro_f1: Double
+    let macroF1: Double
     let matthews: Double
   }
 
@@ -39,7 +39,9 @@ import Testing
 
   private func cases<Case: Decodable>(_ name: String, of type: Case.Type) throws -> [Case] {
     let data = try Data(contentsOf: DataFixtures.folder.appending(path: "metrics/\(name).json"))
-    return try JSONDecoder().decode(File<Case>.self, from: data).cases
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try decoder.decode(File<Case>.self, from: data).cases
   }
 
   private func evaluation(_ cases: LabelCase, _ metrics: Metric...) throws -> [Double] {
@@ -56,7 +58,7 @@ import Testing
     #expect(cases.contains { $0.predictions.contains(-1) && $0.matthews > 0 })
     for example in cases {
       let values = try evaluation(example, .accuracy, .macroF1, .matthews)
-      for (value, expected) in zip(values, [example.accuracy, example.macro_f1, example.matthews]) {
+      for (value, expected) in zip(values, [example.accuracy, example.macroF1, example.matthews]) {
         #expect(abs(value - expected) <= Self.tolerance, "\(example.name): \(value), \(expected)")
       }
       guard let f1 = example.f1 else { continue }

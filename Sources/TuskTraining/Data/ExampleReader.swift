@@ -119,7 +119,8 @@ public struct ExampleReader: Sendable {
       let isRounded = preset?.judgesRoundedNumbers ?? false
       return (try tokens(text), .number(isRounded ? Double(text)! : number))
     case .text(let text, let all):
-      return (try tokens(text), .texts([text] + all.filter { !$0.utf8.elementsEqual(text.utf8) }))
+      let right = [text] + all.filter { !$0.utf8.elementsEqual(text.utf8) }
+      return (try tokens(text), .texts(right.map(\.trimmed)))
     }
   }
 }
@@ -187,5 +188,16 @@ extension DataRecord {
       guard let text = value.labelText else { throw failure(member, found: value, required: "a text or a number") }
       return .text(text, all: [])
     }
+  }
+}
+
+extension String {
+  /// The text without white space at its ends.
+  var trimmed: String {
+    let scalars = unicodeScalars
+    guard let first = scalars.firstIndex(where: { !$0.properties.isWhitespace }),
+      let last = scalars.lastIndex(where: { !$0.properties.isWhitespace })
+    else { return "" }
+    return String(scalars[first...last])
   }
 }

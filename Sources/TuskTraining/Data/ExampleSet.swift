@@ -28,6 +28,9 @@ public struct ExampleSet: Sendable {
     case labels(LabelSet)
     case numbers
     case texts
+
+    /// What such answers are judged by if nobody says otherwise.
+    public var usualMetrics: [Metric] { self == .numbers ? [.pearson, .spearman] : [.accuracy] }
   }
 
   init(_ answers: Answers, file: String) {
@@ -133,7 +136,7 @@ public struct Gold: Equatable, Sendable {
     /// Position in the order of the label set.
     case label(Int)
     case number(Double)
-    /// Each of them is right; the first is what was to be written.
+    /// Each of them is right, without white space at its ends; the first is what was to be written.
     case texts([String])
   }
 

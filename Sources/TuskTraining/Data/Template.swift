@@ -87,9 +87,22 @@ struct Field: Equatable, Sendable {
     let pronoun = try span(2)
     // The two marks around the noun count as words.
     let shift = noun.word < pronoun.word ? 2 : 0
-    return Self.marking(
-      pronoun.text, at: pronoun.word + shift, with: "#", in: Self.marking(noun.text, at: noun.word, with: "*", in: text)
-    )
+    let marked = Self.marking(Self.fitted(noun, to: text), at: noun.word, with: "*", in: text)
+    return Self.marking(Self.fitted(pronoun, to: text), at: pronoun.word + shift, with: "#", in: marked)
+  }
+
+  /// A span as the release `wsc.fixed` of the data has it: where the text does not hold it as it is, with its first letter in
+  /// the case of the word it begins with, and without a full stop at its end.
+  private static func fitted(_ span: (text: String, word: Int), to text: String) -> String {
+    let words = text.unicodeScalars.split { $0.properties.isWhitespace }
+    guard !text.unicodeScalars.contains(span.text.unicodeScalars), span.word < words.count,
+      let first = span.text.unicodeScalars.first
+    else { return span.text }
+    let isLower = words[span.word].first!.properties.isLowercase
+    var fitted = isLower ? first.properties.lowercaseMapping : first.properties.uppercaseMapping
+    fitted.unicodeScalars.append(contentsOf: span.text.unicodeScalars.dropFirst())
+    while fitted.unicodeScalars.last == "." { fitted.unicodeScalars.removeLast() }
+    return fitted.replacingScalars("\n", with: " ")
   }
 
   /// `span` between two marks if the text has it behind its first `word` words, each of which ends with one white space

@@ -10,9 +10,9 @@ struct Eval: ParsableCommand {
       Examples are lines of JSON: "source" and "target", or "text", for encoders perhaps "text2", and "label". With --preset \
       they are lines of that data set, given to the model as the Compacter authors do: formats/presets.md.
 
-        tusk eval minilm.tusk --task sst2.tusk --data validation.jsonl --preset sst2
-        tusk eval t5.tusk --task dates.tusk --data dates.jsonl --metric accuracy,token_f1
-        tusk eval all.tusk --task rte --data rte.jsonl --preset rte --predictions answers.jsonl
+        tusk eval minilm.tusk --task sst2.tusk --data dev.jsonl --preset sst2
+        tusk eval t5.tusk --task dates.tusk --data dates.jsonl --metric accuracy
+        tusk eval all.tusk --task rte --data rte.jsonl --preset rte --json
 
       An answer that is no label counts as a wrong one, one that is no number as -1; a metric that is not defined counts as 0. \
       Encoder-decoders answer greedily.

@@ -111,8 +111,3 @@ struct EvaluationRun {
     return .labels(LabelSet(names.isEmpty ? (0..<head.outWidth).map { "\($0)" } : names))
   }
 }
-
-extension ExampleSet.Answers {
-  /// What such answers are usually judged by.
-  fileprivate var usualMetrics: [Metric] { self == .numbers ? [.pearson, .spearman] : [.accuracy] }
-}
