@@ -114,5 +114,5 @@ struct EvaluationRun {
 
 extension ExampleSet.Answers {
   /// What such answers are usually judged by.
-  fileprivate var usualMetrics: [Metric] { self == .numbers ? [.pearson, .spearman] : [.accuracy] }
+  var usualMetrics: [Metric] { self == .numbers ? [.pearson, .spearman] : [.accuracy] }
 }
