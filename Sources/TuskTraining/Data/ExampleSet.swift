@@ -40,6 +40,13 @@ public struct ExampleSet: Sendable {
 
   public var count: Int { lines.count }
 
+  /// What the examples take in memory, in bytes; of right answers that are texts, without the texts.
+  public var byteCount: Int {
+    let tokens = sourceIds.count + typeIds.count + targetIds.count
+    let perExample = sourceEnds.count + targetEnds.count + labels.count + numbers.count + lines.count
+    return 4 * (tokens + perExample) + golds.count * MemoryLayout<Gold>.stride
+  }
+
   public subscript(position: Int) -> TokenizedExample {
     let source = sourceRange(position)
     let target: TokenizedExample.Target =

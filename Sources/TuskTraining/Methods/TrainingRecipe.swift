@@ -61,6 +61,9 @@ public struct TrainingRecipe: Equatable, Sendable {
     }
   }
 
+  /// Steps of all epochs together.
+  public func stepCount(exampleCount: Int) -> Int { epochs * ((exampleCount + batchSize - 1) / batchSize) }
+
   private static func authorsRate(_ settings: MethodSettings) -> Double {
     switch settings.method {
     case .compacter, .compacterPlusPlus, .phm, .lowRank: 3e-3

@@ -3,18 +3,6 @@ import CTuskKernels
 import TuskEngine
 import TuskFormat
 
-/// Rows that pass the model together at most.
-public struct TrainingRows: Equatable, Sendable {
-  /// R, the rows of a prompt included.
-  public var source: Int
-  /// Q; 0 of an encoder.
-  public var target: Int
-  /// Most rows of one example.
-  public var longestSource: Int
-  public var longestTarget: Int
-  public var examples: Int
-}
-
 /// What a task needs of the working memory.
 struct TaskDemands: Equatable, Sendable {
   /// Widest bottleneck, W.
@@ -142,7 +130,8 @@ struct TrainingRegions: Sendable {
   /// Vectors of the head, [examples, widest] each: see `HeadVectors`.
   let head: Region
   let headWidth: Int
-  let byteCount: Int
+  /// More than the regions take, if the session that answers validation data needs it.
+  var byteCount: Int
 
   /// Target rows whose logits exist at once.
   static let logitRows = 16

@@ -1,123 +1,161 @@
 import CTuskSystem
 import Foundation
+import TuskConversion
 import TuskFormat
 
-/// Where a training run is: enough to go on bit for bit. `formats/training-state.md` has the bytes.
-struct TrainingState: Equatable {
-  /// What the run must have in common with the one that goes on.
-  var identity: [String: String]
-  /// Steps done.
-  var step: Int
-  var bestEpoch: Int?
-  var bestValue: Double?
-  /// Sum of the losses of the present epoch's steps so far.
-  var epochLoss: Double
-  /// The task, and the best one so far; the same length.
-  var section: [UInt8]
-  var best: [UInt8]
-  var firstMoments: [Float]
-  var secondMoments: [Float]
-}
+/// The file beside a task that is being trained. `formats/training-state.md` has its bytes.
+struct StateFile {
+  let state: TrainingState
+  /// The sections of the task and of the best one so far, and the moments of the task's numbers.
+  let section: MappedBytes
+  let best: MappedBytes
+  let firstMoments: MappedBytes
+  let secondMoments: MappedBytes
+  private let mapping: Mapping
 
-/// The record in front of a state's arrays.
-private struct StateRecord: Codable {
-  var identity: [String: String]
-  var step: Int
-  var bestEpoch: Int?
-  var bestValue: Double?
-  var epochLoss: Double
-  var sectionBytes: Int
-  var moments: Int
-}
-
-enum StateFile {
-  /// A byte above 127 and line ends, so that transfer as text shows.
-  private static let magic: [UInt8] = [0x89] + Array("TUSK-TRN".utf8) + [13, 10, 26, 10, 1, 0, 0]
+  /// Begins with a byte above 127 and has line ends, so that transfer as text shows.
+  private static let magic: [UInt8] = [0x89] + Array("TUSK-TRN".utf8) + [13, 10, 26, 10]
+  private static let version: UInt8 = 1
+  private static let versionOffset = 13
+  private static let recordOffset = 64
   private static let mostRecordBytes = 1 << 20
 
-  /// Writes `state` beside `path` and renames it there: until then the old one stays.
+  /// Offsets of the header's numbers, each of 8 bytes.
+  private static let recordBytesOffset = 16
+  private static let sectionBytesOffset = 24
+  private static let momentCountOffset = 32
+
+  /// Writes beside `path` and renames the new file there: until then the old one stays.
+  /// - Parameter best: a section as long as the task's.
   /// - Throws: `cannotWrite`.
-  static func write(_ state: TrainingState, path: String) throws(TrainingError) {
-    let record = StateRecord(
-      identity: state.identity, step: state.step, bestEpoch: state.bestEpoch, bestValue: state.bestValue,
-      epochLoss: state.epochLoss, sectionBytes: state.section.count, moments: state.firstMoments.count)
+  static func write(
+    _ state: TrainingState, _ task: TrainableTask, best: [UInt8], path: String
+  ) throws(TrainingError) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
-    guard let json = try? encoder.encode(record) else {
-      throw TrainingError(.cannotWrite, file: path, "the state has numbers that JSON does not: it is not written")
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    guard let record = try? encoder.encode(state), record.count <= mostRecordBytes else {
+      throw TrainingError(.cannotWrite, file: path.printable, "the state has numbers that JSON does not, or too many of them")
     }
-    let temporary = path + ".tmp"
-    let descriptor = tusk_create_file(temporary)
-    guard descriptor >= 0 else { throw failure(-descriptor, path) }
-    var offset: UInt64 = 0
-    var checksum: UInt32 = 0
-    var errorNumber: Int32 = 0
-    func append(_ bytes: UnsafeRawBufferPointer) {
-      guard errorNumber == 0, let base = bytes.baseAddress else { return }
-      errorNumber = tusk_write_at(descriptor, base, bytes.count, offset)
-      checksum = tusk_crc32(checksum, base, bytes.count)
-      offset += UInt64(bytes.count)
+    var header = [UInt8](repeating: 0, count: recordOffset)
+    header.replaceSubrange(0..<magic.count, with: magic)
+    header[versionOffset] = version
+    header.withUnsafeMutableBytes { bytes in
+      for (offset, count) in [
+        (recordBytesOffset, record.count), (sectionBytesOffset, best.count), (momentCountOffset, task.count),
+      ] { bytes.storeBytes(of: UInt64(count).littleEndian, toByteOffset: offset, as: UInt64.self) }
     }
-    magic.withUnsafeBytes(append)
-    withUnsafeBytes(of: UInt64(json.count).littleEndian, append)
-    json.withUnsafeBytes(append)
-    state.section.withUnsafeBytes(append)
-    state.best.withUnsafeBytes(append)
-    state.firstMoments.withUnsafeBytes(append)
-    state.secondMoments.withUnsafeBytes(append)
-    withUnsafeBytes(of: checksum.littleEndian, append)
+    var output = try Output(path: path)
+    header.withUnsafeBytes { output.append($0) }
+    record.withUnsafeBytes { output.append($0) }
+    output.append(UnsafeRawBufferPointer(start: task.section.bytes.address, count: best.count))
+    best.withUnsafeBytes { output.append($0) }
+    output.append(UnsafeRawBufferPointer(start: task.firstMoments, count: 4 * task.count))
+    output.append(UnsafeRawBufferPointer(start: task.secondMoments, count: 4 * task.count))
+    try output.finish()
+  }
+
+  /// The state in the file at `path`; the arrays stay where they are.
+  /// - Throws: `cannotOpen`, `malformed` with the byte offset.
+  init(path: String) throws(TrainingError) {
+    do throws(FormatError) { mapping = try Mapping(path: path) } catch {
+      let text = error.kind == .cannotOpen ? String(cString: tusk_error_text(Int32(clamping: error.found))) : nil
+      throw TrainingError(.cannotOpen, file: path.printable, "cannot open: \(text ?? "\(error.summary)")")
+    }
+    let file = mapping.bytes
+    func refuse(_ offset: Int, _ sentence: String) -> TrainingError {
+      TrainingError(.malformed, file: path.printable, "byte \(offset): \(sentence)")
+    }
+    guard file.count >= Self.magic.count, file.copied(0..<Self.magic.count) == Self.magic else {
+      throw refuse(0, "not the state of a training run")
+    }
+    guard file.count >= Self.recordOffset + 4 else {
+      throw refuse(file.count, "the file ends too early (found \(file.count) bytes)")
+    }
+    let end = file.count - 4
+    let checksum: UInt32 = file.load(end)
+    let found = file.slice(0..<end).checksum
+    guard found == checksum else {
+      throw refuse(
+        end,
+        "the file is damaged or cut (found a checksum of 0x\(String(found, radix: 16)), required "
+          + "0x\(String(checksum, radix: 16)))")
+    }
+    let version: UInt8 = file.load(Self.versionOffset)
+    guard version == Self.version else {
+      throw refuse(Self.versionOffset, "a state of another release (found version \(version), required \(Self.version))")
+    }
+    func count(_ offset: Int, atMost limit: Int) throws(TrainingError) -> Int {
+      let count: UInt64 = file.load(offset)
+      guard count <= UInt64(limit) else {
+        throw refuse(offset, "more than the file holds (found \(count), required at most \(limit))")
+      }
+      return Int(count)
+    }
+    var rest = end - Self.recordOffset
+    let recordBytes = try count(Self.recordBytesOffset, atMost: min(rest, Self.mostRecordBytes))
+    rest -= recordBytes
+    let sectionBytes = try count(Self.sectionBytesOffset, atMost: rest / 2)
+    rest -= 2 * sectionBytes
+    let momentCount = try count(Self.momentCountOffset, atMost: rest / 8)
+    guard rest == 8 * momentCount else {
+      throw refuse(end - rest, "the arrays are not as long as the file (\(rest - 8 * momentCount) bytes are left)")
+    }
+    var offset = Self.recordOffset
+    func next(_ byteCount: Int) -> MappedBytes {
+      defer { offset += byteCount }
+      return file.slice(offset..<offset + byteCount)
+    }
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    let record = next(recordBytes)
+    guard let state = try? decoder.decode(TrainingState.self, from: Data(record.copied(0..<recordBytes))) else {
+      throw refuse(Self.recordOffset, "the record is not what a training run writes")
+    }
+    self.state = state
+    section = next(sectionBytes)
+    best = next(sectionBytes)
+    firstMoments = next(4 * momentCount)
+    secondMoments = next(4 * momentCount)
+  }
+}
+
+/// A file that is written from front to back under another name, with a checksum at its end.
+private struct Output {
+  private let path: String
+  private let temporary: String
+  private let descriptor: Int32
+  private var offset: UInt64 = 0
+  private var checksum: UInt32 = 0
+  private var errorNumber: Int32 = 0
+
+  init(path: String) throws(TrainingError) {
+    self.path = path
+    temporary = path + ".tmp"
+    descriptor = tusk_create_file(temporary)
+    if descriptor < 0 { throw failure(-descriptor) }
+  }
+
+  mutating func append(_ bytes: UnsafeRawBufferPointer) {
+    guard errorNumber == 0, let base = bytes.baseAddress else { return }
+    errorNumber = tusk_write_at(descriptor, base, bytes.count, offset)
+    checksum = tusk_crc32(checksum, base, bytes.count)
+    offset += UInt64(bytes.count)
+  }
+
+  mutating func finish() throws(TrainingError) {
+    let sum = checksum.littleEndian
+    withUnsafeBytes(of: sum) { append($0) }
     let closing = tusk_sync_and_close(descriptor)
     if errorNumber == 0 { errorNumber = closing }
     if errorNumber == 0 { errorNumber = tusk_rename_file(temporary, path) }
     guard errorNumber == 0 else {
       tusk_remove_file(temporary)
-      throw failure(errorNumber, path)
+      throw failure(errorNumber)
     }
   }
 
-  private static func failure(_ errorNumber: Int32, _ path: String) -> TrainingError {
-    TrainingError(.cannotWrite, file: path, "cannot write: \(String(cString: tusk_error_text(errorNumber)))")
-  }
-
-  /// The state in the file at `path`.
-  /// - Throws: `cannotOpen`, `malformed` with the byte offset.
-  static func read(path: String) throws(TrainingError) -> TrainingState {
-    let mapping: Mapping
-    do throws(FormatError) { mapping = try Mapping(path: path) } catch {
-      throw TrainingError(
-        .cannotOpen, file: path, "cannot open: \(String(cString: tusk_error_text(Int32(clamping: error.found))))")
-    }
-    let file = mapping.bytes
-    func refuse(_ offset: Int, _ sentence: String) -> TrainingError {
-      TrainingError(.malformed, file: path, "byte \(offset): \(sentence)")
-    }
-    let start = magic.count + 8
-    guard file.count > start + 4, (0..<magic.count).allSatisfy({ file.load($0, as: UInt8.self) == magic[$0] }) else {
-      throw refuse(0, "not a state of a training run")
-    }
-    let checksum: UInt32 = file.load(file.count - 4)
-    guard file.slice(0..<file.count - 4).checksum == checksum else {
-      throw refuse(file.count - 4, "the checksum is that of other bytes: the file is damaged")
-    }
-    let jsonBytes = file.load(magic.count, as: UInt64.self)
-    guard jsonBytes <= UInt64(min(mostRecordBytes, file.count - 4 - start)) else {
-      throw refuse(magic.count, "a record of \(jsonBytes) bytes does not fit in the file")
-    }
-    let json = start..<start + Int(jsonBytes)
-    let record: StateRecord
-    do {
-      record = try JSONDecoder().decode(StateRecord.self, from: Data(file.copied(json)))
-    } catch { throw refuse(start, "the record is not what a training run writes") }
-    let required = [2 * record.sectionBytes, 8 * record.moments]
-    guard (0...1 << 40).contains(record.sectionBytes), (0...1 << 40).contains(record.moments), record.step >= 0,
-      file.count - 4 - json.upperBound == required.reduce(0, +)
-    else { throw refuse(json.upperBound, "the arrays are not as long as the record says") }
-    let best = json.upperBound + record.sectionBytes
-    let moments = best + record.sectionBytes
-    func floats(_ start: Int) -> [Float] { (0..<record.moments).map { file.load(start + 4 * $0) } }
-    return TrainingState(
-      identity: record.identity, step: record.step, bestEpoch: record.bestEpoch, bestValue: record.bestValue,
-      epochLoss: record.epochLoss, section: file.copied(json.upperBound..<best), best: file.copied(best..<moments),
-      firstMoments: floats(moments), secondMoments: floats(moments + 4 * record.moments))
+  private func failure(_ errorNumber: Int32) -> TrainingError {
+    TrainingError(.cannotWrite, file: path.printable, "cannot write: \(String(cString: tusk_error_text(errorNumber)))")
   }
 }

@@ -37,7 +37,7 @@ public final class StepRunner {
 
   /// One step on the examples of `set` at `positions`.
   /// - Parameter step: from 0 on; decides the rate and what is dropped.
-  /// - Throws: `notFinite`, and the task is as it was.
+  /// - Throws: `notFinite` with the step, from 1 on, and the lines of its examples; the task is as it was.
   /// - Precondition: no example is longer than planned.
   public func run(_ set: ExampleSet, _ positions: ArraySlice<Int>, step: Int) throws(TrainingError) -> StepResult {
     let loss = computeGradients(set, positions, step: step)
@@ -46,9 +46,9 @@ public final class StepRunner {
       let lines = positions.prefix(8).map { "\(set.line($0))" }.joined(separator: ", ")
       let rest = positions.count > 8 ? " and \(positions.count - 8) more" : ""
       throw TrainingError(
-        .notFinite,
-        "step \(step), lines \(lines)\(rest): found a loss of \(loss) and a gradient of norm \(norm), required finite "
-          + "ones; a lower --learning-rate may help")
+        .notFinite, file: set.file,
+        "step \(step + 1), line\(positions.count == 1 ? "" : "s") \(lines)\(rest): found a loss of \(loss) and a gradient "
+          + "of norm \(norm), required finite ones; a lower learning rate may help")
     }
     let adamw = settings.adamw(step: step, norm: norm)
     task.update(adamw)
@@ -79,34 +79,22 @@ public final class StepRunner {
     return loss
   }
 
-  /// Calls `body` with a session that has the task mounted as it is now. It works in the memory of the activations, if that is
-  /// large enough: between two steps they hold nothing.
-  func withSession<Result>(
-    _ request: PlanRequest, _ body: (Session) throws(TrainingError) -> Result
-  ) throws(TrainingError) -> Result {
+  /// Calls `body` with the session that the plan has for answering validation data, with the task mounted as it is now. It
+  /// works in the memory of the activations, which between two steps hold nothing.
+  /// - Throws: `unavailable`, `mismatch`, what `body` throws.
+  /// - Precondition: such data were planned for.
+  func withSession<Result>(_ body: (Session) throws(TrainingError) -> Result) throws(TrainingError) -> Result {
     defer { model.fillBiases() }
     let session: Session
-    do {
-      var request = request
-      request.reserve(for: task.section)
-      request.budgetBytes = plan.request.budgetBytes
-      let sessionPlan = try MemoryPlan(config: model.config, request: request)
-      let memory = model.arena.memory
-      session = try Session(
-        model.weights.file, plan: sessionPlan, memory: memory.count >= sessionPlan.arenaBytes ? memory : nil)
-      try session.setTask(task.section)
-    } catch { throw Self.failure(error) }
-    return try body(session)
-  }
-
-  private static func failure(_ error: any Error) -> TrainingError {
-    switch error {
-    case let error as EngineError where error.kind == .budgetTooSmall:
-      TrainingError(.budgetTooSmall, "\(error.summary): found \(error.found), required \(error.required)")
-    case let error as EngineError: TrainingError(.unavailable, "\(error.summary)")
-    case let error as FormatError: TrainingError(.mismatch, "\(error.summary)")
-    default: TrainingError(.unavailable, "\(error)")
+    do throws(EngineError) {
+      session = try Session(model.weights.file, plan: plan.evaluation!, memory: model.arena.memory)
+    } catch { throw TrainingError(.unavailable, "\(error.summary)") }
+    for source in 0..<session.plan.request.batch {
+      do throws(FormatError) { try session.setTask(task.section, source: source) } catch {
+        throw TrainingError(.mismatch, "\(error.summary)")
+      }
     }
+    return try body(session)
   }
 
   private func runPack(_ pack: inout UInt64, step: Int, divisor: Int) -> Double {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CTuskSystem
+import Foundation
 import TuskConversion
 import TuskTraining
 
@@ -13,10 +14,14 @@ struct Train: ParsableCommand {
         tusk train t5.tusk --method compacter --train dates.jsonl --validation more.jsonl --output dates.tusk
         tusk train minilm.tusk --method compacter --preset sst2 --train train.jsonl --validation dev.jsonl --output sst2.tusk
         tusk train t5.tusk --method lora --train x.jsonl --output x.tusk --epochs 5 --memory-budget 64MB
+        tusk train t5.tusk --method compacter --train x.jsonl --output x.tusk --plan-only
 
-      Only the task's numbers learn; the backbone is mapped and may be int8. Memory is planned before the first step. After each \
-      epoch the validation data are answered, and the best task is kept. Ctrl-C ends after the step at hand; the state beside \
-      the output, TASK.tusk.state, lets the same command with --resume go on, bit for bit.
+      Only the task's numbers learn; the backbone is mapped and may be int8. Memory is planned before the first step; \
+      --plan-only shows what a budget can choose from. After each epoch the validation data are answered, and the best task \
+      is kept; without such data the last one is. The result is a task like any other, for 'tusk run', 'eval' and 'bundle'.
+
+      The state of the run is saved beside the output, as TASK.tusk.state, and removed when the task is written. Ctrl-C ends \
+      after the step at hand; the same command with --resume goes on, bit for bit, even if the program was killed.
       """)
 
   @Argument(help: "A backbone or bundle.", completion: .file(extensions: ["tusk"]))
@@ -36,25 +41,7 @@ struct Train: ParsableCommand {
   @Option(help: "The task's name; without it that of the output.")
   var name: String?
 
-  @Option(
-    help: ArgumentHelp(
-      "The data set that the lines are of.", discussion: Preset.all.map(\.name).joined(separator: ", ") + "."))
-  var preset: String?
-
-  @Flag(help: "With --preset: repair what the authors did by mistake.")
-  var correctPresets = false
-
-  @Option(help: "Metrics separated by commas that judge an epoch, for data without --preset; as of 'tusk eval'.")
-  var metric: MetricList?
-
-  @Flag(help: "An encoder's head stands on the backbone's pooler: one layer, rather than two behind the first token.")
-  var pooler = false
-
-  @Flag(help: "An encoder's answers are numbers, not labels.")
-  var regression = false
-
-  @Option(help: "Take no more examples than this from the training data.")
-  var limit: Int?
+  @OptionGroup(title: "Data") var data: DataOptions
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
 
@@ -67,7 +54,13 @@ struct Train: ParsableCommand {
   @Flag(help: "Go on from the state beside the output.")
   var resume = false
 
-  @Flag(help: "Say what would be trained and what memory that takes, and stop.")
+  @Flag(help: "Begin anew, though there is a state beside the output.")
+  var restart = false
+
+  @Option(help: "Save the state at least this often, in seconds.")
+  var saveSeconds = 30.0
+
+  @Flag(help: "Print what would be trained and the plans for its memory, and stop.")
   var planOnly = false
 
   @Option(
@@ -81,14 +74,16 @@ struct Train: ParsableCommand {
   var json = false
 
   func validate() throws {
-    if let preset, Preset(named: preset) == nil {
-      throw ValidationError("no such preset: \(preset.printable); see 'tusk train --help'")
+    if validation == nil && data.metric != nil { throw ValidationError("--metric judges what --validation names") }
+    if validation == nil && recipe.stopAfter != nil {
+      throw ValidationError("--stop-after goes by evaluations, which take --validation")
     }
-    if preset == nil && correctPresets { throw ValidationError("--correct-presets goes with --preset") }
-    if preset != nil && metric != nil { throw ValidationError("a preset has its metrics: give --preset or --metric") }
-    if preset != nil && regression { throw ValidationError("a preset says itself whether answers are numbers") }
+    if resume && restart { throw ValidationError("give --resume or --restart") }
+    if planOnly && (resume || restart || log != nil || chart != nil) {
+      throw ValidationError("--plan-only trains nothing: --resume, --restart, --log and --chart are of no use with it")
+    }
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads takes 1 to 1024") }
-    if let limit, limit < 1 { throw ValidationError("--limit takes 1 or more") }
+    if !(0...1e9).contains(saveSeconds) { throw ValidationError("--save-seconds takes 0 to 1000000000") }
     if let name, !(1...255).contains(name.utf8.count) || name.unicodeScalars.contains(where: \.isControl) {
       throw ValidationError("--name takes 1 to 255 bytes without control characters")
     }
@@ -96,13 +91,25 @@ struct Train: ParsableCommand {
 
   func run() throws {
     let inputs = [backbone, train] + (validation.map { [$0] } ?? [])
-    for path in [output, log, chart].compactMap({ $0 }) { try requireDistinct(output: path, inputs: inputs) }
+    let outputs = [output, statePath] + [log, chart].compactMap { $0 }
+    for path in outputs { try requireDistinct(output: path, inputs: inputs) }
+    try requireDistinct(outputs: outputs)
+    if !resume && !restart && !planOnly && FileManager.default.fileExists(atPath: statePath) {
+      throw Failure(
+        Failure.usage,
+        "\(statePath.printable): the state of a run that has not come to its end; --resume goes on with it, --restart "
+          + "begins anew")
+    }
     let run = try TrainingRun(self)
-    try run.describe()
-    if planOnly { return }
-    Interruption.watch()
-    try run.train()
+    if planOnly {
+      try run.printPlan()
+    } else {
+      run.describe()
+      Interruption.watch()
+      try run.train()
+    }
   }
 
+  var statePath: String { output + ".state" }
   var threadCount: Int { threads ?? Int(tusk_physical_core_count()) }
 }

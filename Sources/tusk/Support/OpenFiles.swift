@@ -48,6 +48,14 @@ func requireDistinct(output: String, inputs: [String]) throws(Failure) {
   }
 }
 
+/// Refuses outputs of one command that are one file.
+func requireDistinct(outputs: [String]) throws(Failure) {
+  var seen: Set<String> = []
+  for output in outputs where !seen.insert(URL(fileURLWithPath: output).standardizedFileURL.path).inserted {
+    throw Failure(Failure.usage, "\(output.printable): named for two outputs; choose another path for one")
+  }
+}
+
 /// The regular files of a directory, none if it is no directory.
 func files(in directory: String) -> [String] {
   let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []

@@ -8,9 +8,11 @@ extension MethodSettings.PromptStart: ExpressibleByArgument {}
 
 /// What is trained: a method and its sizes.
 struct MethodOptions: ParsableArguments {
+  /// Methods whose result is a task.
+  private static let methods = TrainingMethod.allCases.filter { !$0.trainsBackbone }
+
   @Option(
-    help: ArgumentHelp(
-      "What to train.", discussion: TrainingMethod.allCases.map(\.rawValue).joined(separator: ", ") + "."))
+    help: ArgumentHelp("What to train.", discussion: methods.map(\.rawValue).joined(separator: ", ") + "."))
   var method: TrainingMethod
 
   @Option(
@@ -38,6 +40,27 @@ struct MethodOptions: ParsableArguments {
   @Option(help: "What a prompt begins with: random or vocabulary.")
   var promptStart: MethodSettings.PromptStart?
 
+  func validate() throws {
+    guard !method.trainsBackbone else {
+      throw ValidationError(
+        "--method \(method.rawValue) changes the backbone itself, which 'tusk train' leaves as it is; it trains "
+          + Self.methods.map(\.rawValue).joined(separator: ", "))
+    }
+    let options: [(name: String, isGiven: Bool, methods: [TrainingMethod])] = [
+      ("--phm-dim", phmDim != nil, [.compacter, .compacterPlusPlus, .phm]),
+      ("--reduction-factor", reductionFactor != nil, Self.methods.filter(\.hasAdapters)),
+      ("--rank", rank != nil, [.compacter, .compacterPlusPlus, .lowRank, .lora]),
+      ("--alpha", alpha != nil, [.lora]),
+      ("--prompt-tokens", promptTokens != nil, [.prompt]),
+      ("--prompt-start", promptStart != nil, [.prompt]),
+    ]
+    for option in options where option.isGiven && !option.methods.contains(method) {
+      throw ValidationError(
+        "\(option.name) is of no use with --method \(method.rawValue); it goes with "
+          + option.methods.map(\.rawValue).joined(separator: ", "))
+    }
+  }
+
   /// The settings on a backbone with or without a decoder.
   func settings(hasDecoder: Bool, seed: UInt64?) -> MethodSettings {
     var settings = MethodSettings(method, dialect: dialect ?? (hasDecoder ? .authors : .adapterhub))
@@ -49,6 +72,70 @@ struct MethodOptions: ParsableArguments {
     if let promptStart { settings.promptStart = promptStart }
     if let seed { settings.seed = seed }
     return settings
+  }
+}
+
+/// What the examples are, and how many of their tokens are taken.
+struct DataOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The data set that the lines are of.", discussion: Preset.all.map(\.name).joined(separator: ", ") + "."))
+  var preset: String?
+
+  @Flag(help: "With --preset: repair what the authors did by mistake.")
+  var correctPresets = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Metrics separated by commas that judge an epoch, for data without --preset.",
+      discussion: Metric.allCases.map(\.rawValue).joined(separator: ", ")
+        + ". Without any: accuracy, of numbers pearson and spearman."))
+  var metric: MetricList?
+
+  @Flag(help: "An encoder's head stands on the backbone's pooler: one layer, rather than two behind the first token.")
+  var pooler = false
+
+  @Flag(help: "An encoder's answers are numbers, not labels.")
+  var regression = false
+
+  @Option(help: "Take no more examples than this from the training data.")
+  var limit: Int?
+
+  @Option(help: "Most tokens of a source; what is longer is cut. Without it 128.")
+  var maxSourceTokens: Int?
+
+  @Option(help: "Most tokens of an encoder-decoder's target; what is longer is refused. Without it 128.")
+  var maxTargetTokens: Int?
+
+  func validate() throws {
+    if let preset, Preset(named: preset) == nil {
+      throw ValidationError("no such preset: \(preset.printable); see 'tusk train --help'")
+    }
+    if preset == nil && correctPresets { throw ValidationError("--correct-presets goes with --preset") }
+    if preset != nil && metric != nil { throw ValidationError("a preset has its metrics: give --preset or --metric") }
+    if preset != nil && regression {
+      throw ValidationError("a preset says itself whether answers are numbers: leave --regression out")
+    }
+    for (name, value, limit) in [
+      ("--limit", limit ?? 1, Int.max), ("--max-source-tokens", maxSourceTokens ?? 1, 1_000_000),
+      ("--max-target-tokens", maxTargetTokens ?? 1, 1_000_000),
+    ] where !(1...limit).contains(value) {
+      throw ValidationError("\(name) takes 1 \(limit == Int.max ? "or more" : "to \(limit)")")
+    }
+  }
+
+  /// Refuses what an encoder-decoder, or an encoder, has no use for.
+  func requireFit(hasDecoder: Bool, _ path: String) throws(Failure) {
+    func refuse(_ option: String, _ why: String) -> Failure {
+      Failure(Failure.usage, "\(option) is of no use with \(path.printable), \(why)")
+    }
+    if hasDecoder && pooler { throw refuse("--pooler", "an encoder-decoder, which has no head") }
+    if hasDecoder && regression {
+      throw refuse("--regression", "an encoder-decoder, which writes numbers as text")
+    }
+    if !hasDecoder && maxTargetTokens != nil {
+      throw refuse("--max-target-tokens", "an encoder, whose answers have no tokens")
+    }
   }
 }
 
@@ -81,12 +168,6 @@ struct RecipeOptions: ParsableArguments {
   @Option(help: "End after this many epochs without a better evaluation.")
   var stopAfter: Int?
 
-  @Option(help: "Most tokens of a source; what is longer is cut.")
-  var maxSourceTokens: Int?
-
-  @Option(help: "Most tokens of a target; what is longer is refused.")
-  var maxTargetTokens: Int?
-
   func validate() throws {
     func require(_ name: String, _ isFine: Bool, _ what: String) throws {
       if !isFine { throw ValidationError("\(name) takes \(what)") }
@@ -99,8 +180,6 @@ struct RecipeOptions: ParsableArguments {
     try require("--clip-norm", (clipNorm ?? 1) > 0, "a number above 0")
     try require("--dropout", (0..<1).contains(dropout ?? 0), "a number from 0 to below 1")
     try require("--stop-after", (1...100_000).contains(stopAfter ?? 1), "1 to 100000")
-    try require("--max-source-tokens", (1...1_000_000).contains(maxSourceTokens ?? 1), "1 to 1000000")
-    try require("--max-target-tokens", (1...1_000_000).contains(maxTargetTokens ?? 1), "1 to 1000000")
   }
 
   /// The recipe of `method` for a data set of `exampleCount` examples, with what was given in its place.
@@ -113,11 +192,8 @@ struct RecipeOptions: ParsableArguments {
     if let clipNorm { recipe.clipNorm = clipNorm }
     if let dropout { recipe.dropout = dropout }
     if let seed { recipe.seed = seed }
-    if let maxSourceTokens { recipe.maxSourceTokens = maxSourceTokens }
-    if let maxTargetTokens { recipe.maxTargetTokens = maxTargetTokens }
-    let steps = recipe.epochs * ((exampleCount + recipe.batchSize - 1) / recipe.batchSize)
     // Of a short run the authors' 500 steps would be most of it.
-    recipe.warmupSteps = warmupSteps ?? min(recipe.warmupSteps, steps / 10)
+    recipe.warmupSteps = warmupSteps ?? min(recipe.warmupSteps, recipe.stepCount(exampleCount: exampleCount) / 10)
     return recipe
   }
 }

@@ -4,7 +4,7 @@ import TuskTraining
 
 /// The picture of a training run: loss by step, and the evaluations below it.
 struct TrainingChart {
-  private let report: TrainingReport
+  private let curve: TrainingCurve
   private let title: String
 
   private let left = 70.0
@@ -13,8 +13,8 @@ struct TrainingChart {
   /// Points of a curve: more steps are averaged.
   private let mostPoints = 200
 
-  init(_ report: TrainingReport, title: String) {
-    self.report = report
+  init(_ curve: TrainingCurve, title: String) {
+    self.curve = curve
     self.title = title
   }
 
@@ -22,20 +22,20 @@ struct TrainingChart {
     var svg = SVG(width: Int(left + width + 40))
     svg.text("Training \(title.printable)", left, 36, size: 20, isBold: true)
     panel(&svg, top: 80, name: "loss", points: losses, color: "#0072b2")
-    let values = report.evaluations.compactMap { event in event.evaluation.map { (Double(event.step), $0.average) } }
-    guard !values.isEmpty else { return svg.document(height: 340) }
-    let names = report.evaluations[0].evaluation!.values.map(\.metric.rawValue).joined(separator: ", ")
-    panel(&svg, top: 350, name: "evaluation: \(names)", points: values, color: "#d55e00", marksPoints: true)
+    guard !curve.averages.isEmpty else { return svg.document(height: 340) }
+    panel(
+      &svg, top: 350, name: "evaluation: \(curve.metricNames.joined(separator: ", "))",
+      points: curve.averages.map { (Double($0.step), $0.value) }, color: "#d55e00", marksPoints: true)
     return svg.document(height: 610)
   }
 
   /// Means over as many steps as a point has.
   private var losses: [(x: Double, y: Double)] {
-    let count = report.losses.count
+    let count = curve.losses.count
     let size = max(1, (count + mostPoints - 1) / mostPoints)
     return stride(from: 0, to: count, by: size).map { first in
-      let range = first..<min(first + size, count)
-      return (Double(report.steps[range.upperBound - 1]), report.losses[range].reduce(0, +) / Double(range.count))
+      let points = curve.losses[first..<min(first + size, count)]
+      return (Double(points.last!.step), points.reduce(0) { $0 + $1.value } / Double(points.count))
     }
   }
 

@@ -5,57 +5,79 @@ import TuskTraining
 
 /// What `tusk train` learns from and judges by, and the head that answers it.
 struct TrainingData {
+  let preset: Preset?
+  /// Whether each source begins with the preset's name, as the authors do for methods without adapters.
+  let addsPresetName: Bool
   private let options: Train
-  private let preset: Preset?
   private let config: BackboneConfig
   private let tokenizer: Tokenizer
-  private let method: MethodSettings
   private let answers: ExampleSet.Answers
+  private let maxSourceTokens: Int
+  private let maxTargetTokens: Int
 
   init(
-    _ options: Train, _ preset: Preset?, _ config: BackboneConfig, _ tokenizer: Tokenizer, _ method: MethodSettings
+    _ options: Train, _ config: BackboneConfig, _ tokenizer: Tokenizer, _ method: MethodSettings
   ) throws(Failure) {
     self.options = options
-    self.preset = preset
     self.config = config
     self.tokenizer = tokenizer
-    self.method = method
+    let preset = options.data.preset.flatMap { Preset(named: $0, isCorrected: options.data.correctPresets) }
+    self.preset = preset
+    // LoRA is not of the authors, and has no words of its own.
+    addsPresetName = preset != nil && config.hasDecoder && !method.method.hasAdapters && method.method != .lora
+    let recipe = TrainingRecipe(method, exampleCount: 1)
+    maxSourceTokens = options.data.maxSourceTokens ?? recipe.maxSourceTokens
+    maxTargetTokens = options.data.maxTargetTokens ?? recipe.maxTargetTokens
     answers = try training { () throws(TrainingError) in
       if let preset { return preset.answers }
       if config.hasDecoder { return .texts }
-      return options.regression ? .numbers : .labels(try LabelSet.collect(options.train))
+      return options.data.regression ? .numbers : .labels(try LabelSet.collect(options.train))
     }
   }
 
   /// Of an encoder's task.
   var head: HeadTemplate? {
     guard !config.hasDecoder else { return nil }
-    let layers: HeadTemplate.Layers = options.pooler ? .onPooler : .two
-    if case .labels(let labels) = answers { return HeadTemplate(.classification(labels: labels.names), layers: layers) }
-    return HeadTemplate(.regression, layers: layers)
+    let layers: HeadTemplate.Layers = options.data.pooler ? .onPooler : .two
+    return HeadTemplate(labels.map { .classification(labels: $0) } ?? .regression, layers: layers)
   }
 
-  var metrics: [Metric] {
-    if let preset { return preset.metrics }
-    return options.metric?.metrics ?? (answers == .numbers ? [.pearson, .spearman] : [.accuracy])
+  /// What an encoder chooses from; nil where it guesses numbers.
+  var labels: [String]? {
+    if case .labels(let labels) = answers { labels.names } else { nil }
   }
+
+  var metrics: [Metric] { preset?.metrics ?? options.data.metric?.metrics ?? answers.usualMetrics }
 
   func read() throws(Failure) -> (training: ExampleSet, validation: ExampleSet?) {
-    let recipe = options.recipe.recipe(method, exampleCount: 1)
-    return try training { () throws(TrainingError) in
+    try training { () throws(TrainingError) in
       for metric in metrics { try Evaluation.require(metric, suits: answers) }
       func reader(keepsGolds: Bool) throws(TrainingError) -> ExampleReader {
         try ExampleReader(
-          preset: preset, answers: answers, tokenizer: tokenizer, config: config,
-          maxSourceTokens: recipe.maxSourceTokens, maxTargetTokens: recipe.maxTargetTokens,
-          addsPresetName: !method.method.hasAdapters && method.method != .lora && config.hasDecoder,
-          keepsGolds: keepsGolds)
+          preset: preset, answers: answers, tokenizer: tokenizer, config: config, maxSourceTokens: maxSourceTokens,
+          maxTargetTokens: maxTargetTokens, addsPresetName: addsPresetName, keepsGolds: keepsGolds)
       }
-      let set = try reader(keepsGolds: false).read(options.train, limit: options.limit ?? .max)
+      let examples = try reader(keepsGolds: false).read(options.train, limit: options.data.limit ?? .max)
       let validation = try options.validation.map { path throws(TrainingError) in
         try reader(keepsGolds: true).read(path)
       }
-      return (set, validation)
+      return (examples, validation)
     }
+  }
+
+  /// What tells these data from others, for a state file.
+  func identity() throws(Failure) -> [String: String] {
+    var identity = [
+      "training data": try checksum(options.train), "source tokens": "\(maxSourceTokens)",
+      "target tokens": "\(maxTargetTokens)", "preset": options.data.preset ?? "none",
+      "corrected": "\(options.data.correctPresets)",
+    ]
+    if let path = options.validation { identity["validation data"] = try checksum(path) }
+    return identity
+  }
+
+  /// CRC-32 of a file's bytes.
+  private func checksum(_ path: String) throws(Failure) -> String {
+    String(try reading(path) { () throws(FormatError) in try Mapping(path: path).bytes.checksum }, radix: 16)
   }
 }

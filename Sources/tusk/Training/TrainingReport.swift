@@ -1,61 +1,57 @@
 import CTuskSystem
 import Foundation
-import TuskConversion
 import TuskTraining
 
 /// What is told of a training run while it goes on, and kept for its end.
 struct TrainingReport {
-  private let totalSteps: Int
-  private let log: LineWriter?
-  private let start = tusk_monotonic_nanoseconds()
-  private var shown: UInt64 = 0
-  private var stepMilliseconds = 0.0
-  private var tokens = 0
-  /// Exponential mean of the losses.
-  private var smoothLoss: Double?
-  private var lastValue: String = ""
-  private(set) var steps: [Int] = []
-  private(set) var losses: [Double] = []
-  private(set) var evaluations: [TrainingEvent.EvaluationReport] = []
+  /// Losses and evaluations, with those that the log has of the run before it was taken up again.
+  private(set) var curve: TrainingCurve
   private(set) var peakPrivateBytes: UInt64 = 0
   /// Of the log, which ends the run.
   private(set) var failure: Failure?
+  private let totalSteps: Int
+  private let log: TrainingLog?
+  private let start = tusk_monotonic_nanoseconds()
+  private var shown: UInt64 = 0
+  private var steps = 0
+  private var stepMilliseconds = 0.0
+  private var tokens = 0
+  private var smoothLoss: Double?
 
   private static let intervalNanoseconds: UInt64 = 200_000_000
+  /// Part of the smooth loss that is that of the last step.
+  private static let smoothing = 0.05
 
-  init(totalSteps: Int, log: LineWriter?) {
+  init(totalSteps: Int, log: TrainingLog?) {
     self.totalSteps = totalSteps
     self.log = log
+    curve = log?.curve ?? TrainingCurve()
   }
 
   var seconds: Double { secondsSince(start) }
-  var tokensPerSecond: Double { stepMilliseconds > 0 ? 1000 * Double(tokens) / stepMilliseconds : 0 }
-
-  /// Values of the best evaluation by metric.
-  var bestMetrics: [String: Double]? {
-    evaluations.last(where: \.isBest)?.evaluation.map { evaluation in
-      Dictionary(uniqueKeysWithValues: evaluation.values.map { ($0.metric.rawValue, $0.value) })
-    }
-  }
+  /// Source and target tokens; nil before there were steps.
+  var tokensPerSecond: Double? { stepMilliseconds > 0 ? 1000 * Double(tokens) / stepMilliseconds : nil }
 
   mutating func take(_ event: TrainingEvent) {
-    let memory = tusk_measure_memory()
-    peakPrivateBytes = max(peakPrivateBytes, memory.anonymous)
     switch event {
     case .step(let step):
-      steps.append(step.step)
-      losses.append(step.loss)
+      let bytes = measure()
+      curve.losses.append(TrainingCurve.Point(step: step.step, value: step.loss))
+      steps += 1
       stepMilliseconds += step.milliseconds
       tokens += step.tokens
-      smoothLoss = smoothLoss.map { 0.95 * $0 + 0.05 * step.loss } ?? step.loss
-      write(StepLine(step, privateBytes: Int(memory.anonymous)))
-      show(step, memory.anonymous)
+      smoothLoss = smoothLoss.map { $0 + Self.smoothing * (step.loss - $0) } ?? step.loss
+      write(.step(step, privateBytes: bytes))
+      if isDue { show(progress(step, privateBytes: bytes)) }
+    case .answers(let done, let count):
+      if isDue { show("\(done.grouped) of \(count.counted("validation example")) answered") }
     case .evaluation(let report):
-      evaluations.append(report)
-      write(EvaluationLine(report))
+      _ = measure()
+      curve.append(report)
+      write(.evaluation(report))
       finish()
       StandardError.write("\(Self.line(report))\n")
-    case .saved(let step): write(SavedLine(step: step))
+    case .saved(let step): write(.saved(step: step))
     }
   }
 
@@ -65,15 +61,28 @@ struct TrainingReport {
     shown = 0
   }
 
-  private mutating func show(_ step: TrainingEvent.StepReport, _ privateBytes: UInt64) {
-    let now = tusk_monotonic_nanoseconds()
-    guard StandardError.isTerminal, now - shown >= Self.intervalNanoseconds else { return }
-    shown = now
-    let left = ProgressBar.duration(stepMilliseconds / Double(steps.count) * Double(totalSteps - step.step) / 1000)
-    StandardError.write(
-      "\repoch \(step.epoch), step \(step.step.grouped) of \(totalSteps.grouped), "
-        + String(format: "loss %.4f, %.0f tokens/s, ", smoothLoss ?? step.loss, tokensPerSecond)
-        + "\(left) left, \(Int(privateBytes).byteText) private\u{1B}[K")
+  private mutating func measure() -> Int {
+    let bytes = tusk_measure_memory().anonymous
+    peakPrivateBytes = max(peakPrivateBytes, bytes)
+    return Int(bytes)
+  }
+
+  /// Whether there is a terminal, and its last line is some time old.
+  private var isDue: Bool {
+    StandardError.isTerminal && tusk_monotonic_nanoseconds() - shown >= Self.intervalNanoseconds
+  }
+
+  /// In the place of the terminal's last line.
+  private mutating func show(_ line: String) {
+    shown = tusk_monotonic_nanoseconds()
+    StandardError.write("\r\(line)\u{1B}[K")
+  }
+
+  private func progress(_ step: TrainingEvent.StepReport, privateBytes: Int) -> String {
+    let seconds = stepMilliseconds / Double(steps) * Double(totalSteps - step.step) / 1000
+    return "epoch \(step.epoch), step \(step.step.grouped) of \(totalSteps.grouped), "
+      + String(format: "loss %.4f, %.0f tokens/s, ", smoothLoss ?? step.loss, tokensPerSecond ?? 0)
+      + "\(ProgressBar.duration(seconds)) left, \(privateBytes.byteText) private"
   }
 
   private static func line(_ report: TrainingEvent.EvaluationReport) -> String {
@@ -84,89 +93,27 @@ struct TrainingReport {
     return text + (report.isBest && report.evaluation != nil ? " (best)" : "")
   }
 
-  private mutating func write(_ line: some Encodable) {
+  private mutating func write(_ line: TrainingLog.Line) {
     guard let log, failure == nil else { return }
     do { try log.write(line) } catch { failure = error }
   }
 }
 
-/// A line of the log: `formats/json.md`.
-private struct StepLine: Encodable {
-  let event = "step"
-  let step: Int
-  let epoch: Int
-  let loss: Double
-  let gradientNorm: Double
-  let learningRate: Double
-  let tokens: Int
-  let ms: Double
-  let privateBytes: Int
-
-  init(_ report: TrainingEvent.StepReport, privateBytes: Int) {
-    step = report.step
-    epoch = report.epoch
-    loss = report.loss
-    gradientNorm = report.gradientNorm
-    learningRate = report.learningRate
-    tokens = report.tokens
-    ms = report.milliseconds
-    self.privateBytes = privateBytes
-  }
-}
-
-private struct EvaluationLine: Encodable {
-  let event = "evaluation"
-  let step: Int
-  let epoch: Int
-  let trainingLoss: Double
-  let metrics: [String: Double]
-  let average: Double?
-  let isBest: Bool
-  let ms: Double
-
-  init(_ report: TrainingEvent.EvaluationReport) {
-    step = report.step
-    epoch = report.epoch
-    trainingLoss = report.trainingLoss
-    metrics = Dictionary(
-      uniqueKeysWithValues: (report.evaluation?.values ?? []).map { ($0.metric.rawValue, $0.value) })
-    average = report.evaluation?.average
-    isBest = report.isBest
-    ms = report.milliseconds
-  }
-}
-
-private struct SavedLine: Encodable {
-  let event = "saved"
-  let step: Int
-}
-
-/// Lines of JSON in a file, each there when the call returns.
-final class LineWriter {
-  private let path: String
-  private let handle: FileHandle
-
-  /// - Parameter appends: behind what the file has; else it is begun anew.
-  init(path: String, appends: Bool) throws(Failure) {
-    self.path = path
-    if !appends || !FileManager.default.fileExists(atPath: path) {
-      guard FileManager.default.createFile(atPath: path, contents: nil) else {
-        throw Failure(Failure.inputOutput, path: path, errorNumber: errno)
-      }
-    }
-    guard let handle = FileHandle(forWritingAtPath: path) else {
-      throw Failure(Failure.inputOutput, path: path, errorNumber: errno)
-    }
-    self.handle = handle
-    handle.seekToEndOfFile()
+/// How loss and evaluations went.
+struct TrainingCurve {
+  struct Point {
+    let step: Int
+    let value: Double
   }
 
-  func write(_ value: some Encodable) throws(Failure) {
-    let encoder = JSONEncoder()
-    encoder.keyEncodingStrategy = .convertToSnakeCase
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    do { try handle.write(contentsOf: try encoder.encode(value) + Data([10])) } catch {
-      throw Failure(Failure.inputOutput, "\(path.printable): \(error.localizedDescription)")
-    }
+  var losses: [Point] = []
+  /// Means of the metrics.
+  var averages: [Point] = []
+  var metricNames: [String] = []
+
+  mutating func append(_ report: TrainingEvent.EvaluationReport) {
+    guard let evaluation = report.evaluation else { return }
+    averages.append(Point(step: report.step, value: evaluation.average))
+    metricNames = evaluation.values.map(\.metric.rawValue)
   }
 }
