@@ -35,7 +35,8 @@ struct StateFile {
     encoder.outputFormatting = .sortedKeys
     encoder.keyEncodingStrategy = .convertToSnakeCase
     guard let record = try? encoder.encode(state), record.count <= mostRecordBytes else {
-      throw TrainingError(.cannotWrite, file: path.printable, "the state has numbers that JSON does not, or too many of them")
+      throw TrainingError(
+        .cannotWrite, file: path.printable, "the state has numbers that JSON does not, or too many of them")
     }
     var header = [UInt8](repeating: 0, count: recordOffset)
     header.replaceSubrange(0..<magic.count, with: magic)
@@ -83,7 +84,8 @@ struct StateFile {
     }
     let version: UInt8 = file.load(Self.versionOffset)
     guard version == Self.version else {
-      throw refuse(Self.versionOffset, "a state of another release (found version \(version), required \(Self.version))")
+      throw refuse(
+        Self.versionOffset, "a state of another release (found version \(version), required \(Self.version))")
     }
     func count(_ offset: Int, atMost limit: Int) throws(TrainingError) -> Int {
       let count: UInt64 = file.load(offset)

@@ -67,7 +67,8 @@ public final class Trainer {
     best = section
     order.reserveCapacity(training.count)
     let identity = settings.identity.merging([
-      "backbone": String(config.fingerprint, radix: 16), "weights": config.weightEncoding == .int8Rows ? "int8" : "float32",
+      "backbone": String(config.fingerprint, radix: 16),
+      "weights": config.weightEncoding == .int8Rows ? "int8" : "float32",
       "examples": "\(training.count)", "validation examples": "\(validation?.count ?? 0)",
       "metrics": metrics.map(\.rawValue).joined(separator: ", "),
     ]) { $1 }
@@ -93,7 +94,8 @@ public final class Trainer {
       let found = file.state.identity[name] ?? "unknown"
       guard found == required else {
         throw TrainingError(
-          .mismatch, file: statePath.printable, "the state is of another run (\(name): found \(found), required \(required))")
+          .mismatch, file: statePath.printable,
+          "the state is of another run (\(name): found \(found), required \(required))")
       }
     }
     let structure = 0..<task.section.dataOffset
