@@ -119,7 +119,7 @@ import TuskFormat
         try encodeTogether()
         #expect(allocation_count() == before)
       }
-      [Int32(2), 53].withUnsafeBufferPointer { ids in
+      _ = [Int32(2), 53].withUnsafeBufferPointer { ids in
         #expect(throws: EngineError(.idOutOfRange, found: 53, required: 53)) {
           try session.encode(together: ids, types: nil, counts: [1, 1])
         }

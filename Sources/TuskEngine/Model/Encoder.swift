@@ -43,7 +43,8 @@ extension Session {
   ///   - types: of all tokens; nil for type 0.
   ///   - counts: tokens of each text.
   /// - Throws: as `encode` for the first text that cannot be encoded.
-  /// - Precondition: no decoder; `fitsTogether(counts)`; as many types as ids.
+  /// - Precondition: no decoder; `fitsTogether(counts)`; as many ids as are counted, of each text at least one, and as many
+  ///   types.
   public func encode(
     together ids: UnsafeBufferPointer<Int32>, types: UnsafeBufferPointer<Int32>?, counts: [Int]
   ) throws(EngineError) {
@@ -52,15 +53,16 @@ extension Session {
     var token = 0
     var row = 0
     for index in 0..<counts.count {
-      let part = token..<token + counts[index]
-      let own = UnsafeBufferPointer(rebasing: ids[part])
-      let ownTypes = types.map { UnsafeBufferPointer(rebasing: $0[part]) }
+      precondition(counts[index] > 0 && token + counts[index] <= ids.count, "the ids of each text")
+      let own = UnsafeBufferPointer(start: ids.baseAddress! + token, count: counts[index])
+      var ownTypes: UnsafeBufferPointer<Int32>?
+      if let types { ownTypes = UnsafeBufferPointer(start: types.baseAddress! + token, count: own.count) }
       try requireIds(own, atMost: sourceLimit(), .sourceTooLong, source: 0)
       try requireTypes(ownTypes, count: own.count)
       var rows = embedSource(own, ownTypes, into: stream + row * config.dModel, 0)
       rows.firstRow = row
       texts[index] = rows
-      token = part.upperBound
+      token += own.count
       row += rows.count
     }
     textCount = counts.count
@@ -68,12 +70,15 @@ extension Session {
     encodedSources[0] = texts[0]
   }
 
-  /// Whether texts of these lengths can be encoded together: as many rows as are planned, at most `textLimit` texts, and no
-  /// task mounted that looks at a whole source, which a gate does.
+  /// Whether texts of these lengths can be encoded together: as many rows as are planned, at most `textLimit` texts, none of
+  /// them empty, and no task mounted that looks at a whole source, which a gate does.
   public func fitsTogether(_ counts: [Int]) -> Bool {
     guard (1...Self.textLimit).contains(counts.count), !config.hasDecoder else { return false }
     var rows = 0
-    for count in counts { rows += count + promptRows }
+    for index in 0..<counts.count {
+      guard counts[index] > 0 else { return counts.count == 1 }
+      rows += counts[index] + promptRows
+    }
     return counts.count == 1 || (rows <= plan.request.encoderRows && !runners[0].gatesAdapters)
   }
 
