@@ -13,10 +13,14 @@ enum { QUERY_BLOCK = 64 };
 /// Queries whose scores are in registers at once.
 enum { QUERY_GROUP = 4 };
 
-/// Scratch: keys transposed [dKV, KEY_TILE], weights of a group of queries [QUERY_GROUP, KEY_TILE], the running maximum
-/// and sum of each query of a block, and the scales of a tile's keys and values.
+/// Columns of values that groups of queries meet in a row.
+enum { STRIP = 16 };
+
+/// Scratch: keys transposed [dKV, KEY_TILE], weights [QUERY_BLOCK, KEY_TILE] of the queries of a block, of each its running
+/// maximum, its sum and the factor of what was added before, a strip of values [KEY_TILE, STRIP], and the scales of a
+/// tile's keys and values.
 static inline size_t attention_scratch_floats(size_t dKV) {
-  return dKV * KEY_TILE + QUERY_GROUP * KEY_TILE + 2 * QUERY_BLOCK + 2 * KEY_TILE;
+  return dKV * KEY_TILE + QUERY_BLOCK * KEY_TILE + 3 * QUERY_BLOCK + KEY_TILE * STRIP + 2 * KEY_TILE;
 }
 
 #endif

@@ -5,9 +5,14 @@
 
 #include <immintrin.h>
 
-/// Tiles of many activations: WIDE_ROWS weight rows are widened together, WIDE_K columns at a time, and meet up to WIDE_M
-/// rows of activations.
+/// Tiles of many activations in 512-bit registers: WIDE_ROWS weight rows are widened together, WIDE_K columns at a time,
+/// and meet up to WIDE_M rows of activations.
 enum { WIDE_ROWS = 4, WIDE_K = 1024, WIDE_M = 64 };
+
+/// Those in 256-bit registers: PANEL_ROWS weight rows are widened together, a block of columns at a time, and meet up to
+/// PANEL_M rows of activations, if K is more than a block PANEL_BLOCK_M. Measured: it does not pay for fewer than
+/// PANEL_LEAST_M. PANEL_BLOCKS: see `panels`.
+enum { PANEL_ROWS = 16, PANEL_M = 128, PANEL_BLOCK_M = 64, PANEL_LEAST_M = 24, PANEL_BLOCKS = 16 };
 
 /// `finish` for four neighbours of a row: the same operations in the same order, so the same bits.
 static inline __attribute__((always_inline)) void finish_four(const TuskMatmulI16 *p, size_t m, size_t n,

@@ -1,7 +1,9 @@
 #include "tables.h"
 
-/// Sizes that leave a tail in every tile: M, N and K are multiples of nothing.
+/// Sizes that leave a tail in every tile: M, N and K are multiples of nothing. CHECK_MOST_M and CHECK_MOST_N reach
+/// the tiles of many activations.
 enum { CHECK_M = 13, CHECK_N = 11, CHECK_K = 199, CHECK_STRIDE = 256, CHECK_D = 20 };
+enum { CHECK_MOST_M = 31, CHECK_MOST_N = 19 };
 
 /// A fixed sequence without period in reach; full range of codes in its top byte.
 static uint32_t next_word(uint32_t *state) {
@@ -27,36 +29,40 @@ static void fill_weights(int8_t *codes, size_t rows, uint32_t *state) {
 static bool same(const void *a, const void *b, size_t bytes) { return __builtin_memcmp(a, b, bytes) == 0; }
 
 static bool integers_agree(const TuskKernels *candidate, const TuskKernels *reference) {
-  _Alignas(64) int16_t codes[2][CHECK_M * CHECK_STRIDE];
-  _Alignas(64) int8_t weights[CHECK_N * CHECK_STRIDE];
-  float x[CHECK_M * CHECK_K], scales[2][CHECK_M], weightScales[CHECK_N], y[2][CHECK_M * CHECK_N];
+  _Alignas(64) int16_t codes[2][CHECK_MOST_M * CHECK_STRIDE];
+  _Alignas(64) int8_t weights[CHECK_MOST_N * CHECK_STRIDE];
+  float x[CHECK_MOST_M * CHECK_K], scales[2][CHECK_MOST_M], weightScales[CHECK_MOST_N];
+  float y[2][CHECK_MOST_M * CHECK_MOST_N];
   uint32_t state = 1;
-  fill_floats(x, CHECK_M * CHECK_K, &state);
-  fill_floats(weightScales, CHECK_N, &state);
+  fill_floats(x, CHECK_MOST_M * CHECK_K, &state);
+  fill_floats(weightScales, CHECK_MOST_N, &state);
   const TuskKernels *both[2] = {candidate, reference};
   for (int i = 0; i < 2; i++) {
-    both[i]->quantize_i16_f32(x, CHECK_K, CHECK_M, CHECK_K, codes[i], CHECK_STRIDE, scales[i]);
+    both[i]->quantize_i16_f32(x, CHECK_K, CHECK_MOST_M, CHECK_K, codes[i], CHECK_STRIDE, scales[i]);
   }
   if (!same(codes[0], codes[1], sizeof codes[0]) || !same(scales[0], scales[1], sizeof scales[0])) return false;
-  fill_weights(weights, CHECK_N, &state);
+  fill_weights(weights, CHECK_MOST_N, &state);
   // The largest activations meet the largest weights, where saturating instructions would show.
   for (size_t k = 0; k < CHECK_K; k++) codes[0][k] = k % 2 == 0 ? TUSK_ACTIVATION_LIMIT : -TUSK_ACTIVATION_LIMIT;
-  const size_t counts[] = {1, 3, CHECK_M};
-  for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+  const struct {
+    size_t M, N, K;
+  } sizes[] = {
+      {1, CHECK_N, CHECK_K}, {3, CHECK_N, CHECK_K}, {CHECK_M, CHECK_N, CHECK_K}, {CHECK_MOST_M, CHECK_MOST_N, 64}};
+  for (size_t c = 0; c < sizeof sizes / sizeof sizes[0]; c++) {
     __builtin_memset(y, 0, sizeof y);
     for (int i = 0; i < 2; i++) {
       TuskMatmulI16 product = {.codes = codes[0],
                               .codesStride = CHECK_STRIDE,
                               .activationScales = scales[0],
-                              .M = counts[c],
+                              .M = sizes[c].M,
                               .weights = weights,
                               .weightsStride = CHECK_STRIDE,
                               .weightScales = weightScales,
-                              .K = CHECK_K,
+                              .K = sizes[c].K,
                               .bias = c == 0 ? NULL : weightScales,
                               .y = y[i],
-                              .yStride = CHECK_N};
-      both[i]->matmul_f32_i16_i8(&product, 0, CHECK_N);
+                              .yStride = CHECK_MOST_N};
+      both[i]->matmul_f32_i16_i8(&product, 0, sizes[c].N);
     }
     if (!same(y[0], y[1], sizeof y[0])) return false;
   }
@@ -185,7 +191,7 @@ static void check_floats(const TuskKernels *k, const float *x, const float *keys
 static bool floats_agree(const TuskKernels *candidate, const TuskKernels *reference) {
   float x[CHECK_M * CHECK_D], keys[CHECK_K * CHECK_D];
   // Room for the attention's scratch of width CHECK_D, the largest.
-  float scratch[2048];
+  float scratch[8192];
   FloatOutputs outputs[2];
   uint32_t state = 2;
   fill_floats(x, CHECK_M * CHECK_D, &state);
@@ -198,7 +204,7 @@ static bool floats_agree(const TuskKernels *candidate, const TuskKernels *refere
 
 /// Keys and values as halves and as codes, and the product with a transposed matrix.
 static bool rows_agree(const TuskKernels *candidate, const TuskKernels *reference) {
-  enum { ROWS = 70, SCRATCH = 2048 };
+  enum { ROWS = 70, SCRATCH = 8192 };
   float x[ROWS * CHECK_D], scratch[SCRATCH], scales[2][ROWS], y[2][3 * CHECK_D];
   uint16_t halves[2][ROWS * CHECK_D];
   int8_t codes[2][ROWS * CHECK_D];

@@ -20,6 +20,9 @@ public final class Session {
   /// The head that answers where the task has none.
   let backboneHead: TaskSection?
   var encodedSources: [EncodedSource]
+  /// The texts that were encoded last, the first `textCount` of these.
+  var texts = Array(repeating: EncodedSource(), count: Session.textLimit)
+  var textCount = 0
   /// Decoder positions done since `startDecoding`.
   var position = 0
   var residency = Residency()

@@ -56,26 +56,28 @@ private struct Product {
 @Suite struct MatmulI16Tests {
   @Test(arguments: straddlingLengths)
   func isExactForEveryK(depth: Int) {
-    for (rows, bias) in [(1, false), (3, true), (9, false), (13, true)] {
-      let product = Product(rows: rows, outputs: 11, depth: depth, seed: UInt64(depth * 31 + rows), bias: bias)
+    for (rows, outputs, bias) in [(1, 11, false), (3, 11, true), (9, 11, false), (13, 11, true), (26, 18, true)] {
+      let product = Product(rows: rows, outputs: outputs, depth: depth, seed: UInt64(depth * 31 + rows), bias: bias)
       let expected = bits(product.expected())
       for kernels in everyKernels { #expect(bits(product.run(kernels)) == expected, "\(nameOf(kernels)) rows \(rows)") }
     }
   }
 
-  @Test(arguments: [1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 15, 16, 17, 31, 33, 63, 64, 65, 67, 129])
+  @Test(arguments: [1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 15, 16, 17, 23, 24, 25, 31, 33, 63, 64, 65, 67, 129])
   func isExactForEveryM(rows: Int) {
-    let product = Product(rows: rows, outputs: 13, depth: 96, seed: UInt64(rows), extraStride: 64)
+    let product = Product(rows: rows, outputs: 37, depth: 96, seed: UInt64(rows), extraStride: 64)
     let expected = bits(product.expected())
     for kernels in everyKernels { #expect(bits(product.run(kernels)) == expected, "\(nameOf(kernels))") }
   }
 
   @Test func longRowsCrossTheBlocksOverK() {
     for depth in [1024, 1025, 2048, 3072, 4129] {
-      let product = Product(rows: 11, outputs: 5, depth: depth, seed: UInt64(depth))
-      let expected = bits(product.expected())
-      for kernels in everyKernels {
-        #expect(bits(product.run(kernels)) == expected, "\(nameOf(kernels)) depth \(depth)")
+      for (rows, outputs) in [(11, 5), (67, 17)] {
+        let product = Product(rows: rows, outputs: outputs, depth: depth, seed: UInt64(depth))
+        let expected = bits(product.expected())
+        for kernels in everyKernels {
+          #expect(bits(product.run(kernels)) == expected, "\(nameOf(kernels)) depth \(depth) rows \(rows)")
+        }
       }
     }
   }
@@ -83,11 +85,11 @@ private struct Product {
   /// Any saturating accumulation shows here: every pair of products is 2 * 16383 * 127.
   @Test func extremeCodesDoNotSaturate() {
     for (a, w) in [(-16383, -127), (16383, -127), (-16383, 127), (16383, 127)] {
-      for rows in [1, 12] {
-        let product = Product(rows: rows, outputs: 6, depth: 3072, seed: 1)
+      for rows in [1, 12, 26] {
+        let product = Product(rows: rows, outputs: 18, depth: 3072, seed: 1)
         for k in 0..<3072 {
           for m in 0..<rows { product.codes[m, k] = Int16(a) }
-          for n in 0..<6 { product.weights[n, k] = Int8(w) }
+          for n in 0..<18 { product.weights[n, k] = Int8(w) }
         }
         let expected = bits(product.expected())
         for kernels in everyKernels { #expect(bits(product.run(kernels)) == expected, "\(nameOf(kernels)) \(a) \(w)") }
@@ -98,11 +100,11 @@ private struct Product {
   /// Sums beyond 2^31: long rows are carried in 64 bits.
   @Test func longExtremeRowsDoNotOverflow() {
     for depth in [Int(TUSK_MATMUL_BLOCK_K), Int(TUSK_MATMUL_BLOCK_K) + 1, 20_000] {
-      for rows in [1, 9] {
-        let product = Product(rows: rows, outputs: 4, depth: depth, seed: 2)
+      for rows in [1, 9, 26] {
+        let product = Product(rows: rows, outputs: 18, depth: depth, seed: 2)
         for k in 0..<depth {
           for m in 0..<rows { product.codes[m, k] = 16383 }
-          for n in 0..<4 { product.weights[n, k] = n % 2 == 0 ? 127 : -127 }
+          for n in 0..<18 { product.weights[n, k] = n % 2 == 0 ? 127 : -127 }
         }
         let expected = bits(product.expected())
         for kernels in everyKernels { #expect(bits(product.run(kernels)) == expected, "\(nameOf(kernels)) \(depth)") }
@@ -111,19 +113,19 @@ private struct Product {
   }
 
   @Test func splitsOfColumnsAndRowsChangeNothing() {
-    let product = Product(rows: 21, outputs: 37, depth: 130, seed: 3, bias: true)
+    let product = Product(rows: 27, outputs: 37, depth: 130, seed: 3, bias: true)
     let whole = product.run(portable)
     for kernels in everyKernels {
       for (from, to) in [(0, 37), (0, 1), (5, 5), (3, 20), (36, 37), (7, 31)] {
         let part = product.run(kernels, columns: from..<to)
-        for m in 0..<21 {
+        for m in 0..<27 {
           for n in 0..<37 {
             let expected = (from..<to).contains(n) ? whole[m * 37 + n] : -7
             #expect(part[m * 37 + n].bitPattern == expected.bitPattern)
           }
         }
       }
-      for m in 0..<21 {
+      for m in 0..<27 {
         let alone = product.run(kernels, rows: m..<m + 1)
         #expect(bits(alone) == bits(Array(whole[m * 37..<(m + 1) * 37])))
       }

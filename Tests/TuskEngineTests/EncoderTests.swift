@@ -96,6 +96,37 @@ import TuskFormat
     #expect(try run(task) == tuned)
   }
 
+  @Test func textsEncodedTogetherGetWhatEachGetsAlone() throws {
+    let file = try RandomModel.backbone(RandomEncoder.bert())
+    let config = try #require(file.config)
+    let texts = [Array(ids[..<70]), [5], Array(ids[20..<61]), Array(ids[90..<120]), [7, 8]]
+    let counts = texts.map(\.count)
+    let (all, allTypes) = (texts.flatMap { $0 }, texts.flatMap { types[..<$0.count] })
+    for threads in [1, 2] {
+      let session = try Session(file, PlanRequest(sourceTokens: 150, threads: threads))
+      func encodeTogether() throws {
+        try all.withUnsafeBufferPointer { ids in
+          try allTypes.withUnsafeBufferPointer { try session.encode(together: ids, types: $0, counts: counts) }
+        }
+      }
+      for head in [Self.classifier, Self.pooled, Self.embedding] {
+        try session.setTask(try RandomEncoder.task(config, head: head, inputRule: .normOfSubLayerPlusStream))
+        let alone = try texts.map { try session.encoded($0, Array(types[..<$0.count])).head }
+        #expect(session.fitsTogether(counts) && !session.fitsTogether([100, 51]) && session.fitsTogether([150]))
+        try encodeTogether()
+        for text in texts.indices { #expect(Array(try session.headOutput(text: text)) == alone[text]) }
+        let before = allocation_count()
+        try encodeTogether()
+        #expect(allocation_count() == before)
+      }
+      _ = [Int32(2), 53].withUnsafeBufferPointer { ids in
+        #expect(throws: EngineError(.idOutOfRange, found: 53, required: 53)) {
+          try session.encode(together: ids, types: nil, counts: [1, 1])
+        }
+      }
+    }
+  }
+
   @Test func typesAndPositionsMatter() throws {
     let session = try Session(RandomModel.backbone(RandomEncoder.bert()), PlanRequest(sourceTokens: 150))
     func output(_ ids: [Int32], _ types: [Int32]?) throws -> [Float] { try session.encodedOutput(ids, types) }

@@ -170,7 +170,7 @@ def page(results: Results, chart: str | None) -> str:
         lines += speed_table(results, threads) + limits(results, threads)
     if results.embedding:
         lines += embedding_table(results.embedding)
-        lines += ["Tusk's time is that of a whole process, one text after another; the peers' leaves loading out, in batches of "
+        lines += ["Tusk's time is that of a whole process, several texts in a pass; the peers' leaves loading out, in batches of "
                   "texts of one length.", ""]
     if results.memory:
         lines += [f"Private memory is that in no file: RssAnon, its peak over a fresh process. The peers' includes Python; "

@@ -24,8 +24,8 @@ struct AttentionHeads {
   var prefixValues: UnsafePointer<Float>?
   var prefixStride = 0
   var prefixCount = 0
-  /// Queries of one piece of work.
-  var queryTile = 16
+  /// Queries of one piece of work: they share the transposed keys.
+  var queryTile = 64
 
   /// Puts a task's rows of `width` in front of the keys.
   mutating func setPrefix(_ found: (prefix: TaskPrefix, task: TaskSection)?, width: Int) {

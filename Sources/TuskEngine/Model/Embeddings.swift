@@ -3,12 +3,16 @@ import TuskFormat
 
 /// The rows of a source in the encoder.
 struct EncodedSource {
+  /// Where it begins, of several that are encoded together.
+  var firstRow = 0
   /// Tokens and prompt; 0 before anything is encoded.
   var count = 0
   /// Rows of the prompt.
   var prompt = 0..<0
   /// The row that a head takes for the first token's.
   var firstToken = 0
+
+  var rows: Range<Int> { firstRow..<firstRow + count }
 }
 
 extension Session {

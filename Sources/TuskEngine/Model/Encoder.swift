@@ -25,23 +25,82 @@ extension Session {
   ) throws(EngineError) {
     try requireIds(ids, atMost: sourceLimit(source: source), .sourceTooLong, source: source)
     try requireTypes(types, count: ids.count)
-    workspace.beginEncoding()
     let stream = workspace.arena.floats(plan.regions.source)
-    let rows = embedSource(ids, types, into: stream, source)
-    let count = rows.count
+    texts[0] = embedSource(ids, types, into: stream, source)
+    textCount = 1
+    encodeRows(stream, count: texts[0].count, source, observe: observe)
+    encodedSources[source] = texts[0]
+    if config.hasDecoder { prepareCrossAttention(stream, count: texts[0].count, source) }
+  }
+
+  /// Texts that `encode(together:)` takes at most.
+  public static let textLimit = 32
+
+  /// Encodes several texts in one pass, for an encoder: the weights are read once for all of them. Each gets the bits that it
+  /// gets alone. What the head makes of text i says `headOutput(text: i)`.
+  /// - Parameters:
+  ///   - ids: of all texts, one behind the other.
+  ///   - types: of all tokens; nil for type 0.
+  ///   - counts: tokens of each text.
+  /// - Throws: as `encode` for the first text that cannot be encoded.
+  /// - Precondition: no decoder; `fitsTogether(counts)`; as many ids as are counted, of each text at least one, and as many
+  ///   types.
+  public func encode(
+    together ids: UnsafeBufferPointer<Int32>, types: UnsafeBufferPointer<Int32>?, counts: [Int]
+  ) throws(EngineError) {
+    precondition(fitsTogether(counts), "texts that cannot be encoded together")
+    let stream = workspace.arena.floats(plan.regions.source)
+    var token = 0
+    var row = 0
+    for index in 0..<counts.count {
+      precondition(counts[index] > 0 && token + counts[index] <= ids.count, "the ids of each text")
+      let own = UnsafeBufferPointer(start: ids.baseAddress! + token, count: counts[index])
+      var ownTypes: UnsafeBufferPointer<Int32>?
+      if let types { ownTypes = UnsafeBufferPointer(start: types.baseAddress! + token, count: own.count) }
+      try requireIds(own, atMost: sourceLimit(), .sourceTooLong, source: 0)
+      try requireTypes(ownTypes, count: own.count)
+      var rows = embedSource(own, ownTypes, into: stream + row * config.dModel, 0)
+      rows.firstRow = row
+      texts[index] = rows
+      token += own.count
+      row += rows.count
+    }
+    textCount = counts.count
+    encodeRows(stream, count: row, 0) { _, _ in }
+    encodedSources[0] = texts[0]
+  }
+
+  /// Whether texts of these lengths can be encoded together: as many rows as are planned, at most `textLimit` texts, none of
+  /// them empty, and no task mounted that looks at a whole source, which a gate does.
+  public func fitsTogether(_ counts: [Int]) -> Bool {
+    guard (1...Self.textLimit).contains(counts.count), !config.hasDecoder else { return false }
+    var rows = 0
+    for index in 0..<counts.count {
+      guard counts[index] > 0 else { return counts.count == 1 }
+      rows += counts[index] + promptRows
+    }
+    return counts.count == 1 || (rows <= plan.request.encoderRows && !runners[0].gatesAdapters)
+  }
+
+  /// Rows of each source that are not of its tokens.
+  private var promptRows: Int { runners[0].prompt?.prompt.tokenCount ?? 0 }
+
+  /// Runs the blocks over the embeddings of all texts, and the norm behind them.
+  private func encodeRows(
+    _ stream: UnsafeMutablePointer<Float>, count: Int, _ source: Int,
+    observe: (_ blocks: Int, _ stream: UnsafePointer<Float>) -> Void
+  ) {
+    workspace.beginEncoding()
     observe(0, stream)
     for layer in 0..<config.layerCount {
       encoderSelfAttention(layer, stream, count: count, source)
       encoderFeedForward(layer, stream, count: count, source)
       observe(layer + 1, stream)
     }
-    if config.normPlacement == .before {
-      let norm = runners[source].norm(
-        config.slots.encoderEnd, weights.matrix(.finalNorm, .encoder), config.normKind)
-      workspace.normalize(stream, rows: count, norm, into: stream)
-    }
-    encodedSources[source] = rows
-    if config.hasDecoder { prepareCrossAttention(stream, count: count, source) }
+    guard config.normPlacement == .before else { return }
+    let norm = runners[source].norm(
+      config.slots.encoderEnd, weights.matrix(.finalNorm, .encoder), config.normKind)
+    workspace.normalize(stream, rows: count, norm, into: stream)
   }
 
   /// [`encodedRowCount`, D] of the source encoded last; valid until the next one is encoded or decoding begins.
@@ -78,11 +137,18 @@ extension Session {
         multiply(
           input, weights.matrix(.selfAttentionQ, .encoder, layer: layer), workspace.queries, yStride: inner,
           ProductSite(slot: slot, target: .q), groups)
-        var heads = AttentionHeads(
-          queries: workspace.queries, context: workspace.context, queryCount: tile.count, keys: keys, values: values,
-          keyCount: count, bias: bias, biasStride: biasStride, firstQueryIndex: tile.lowerBound)
-        heads.setPrefix(runner.prefix(slot), width: inner)
-        workspace.attend(heads)
+        for text in 0..<textCount {
+          let own = texts[text].rows
+          let queries = own.clamped(to: tile)
+          guard !queries.isEmpty else { continue }
+          let first = (queries.lowerBound - tile.lowerBound) * inner
+          var heads = AttentionHeads(
+            queries: workspace.queries + first, context: workspace.context + first, queryCount: queries.count,
+            keys: keys.from(row: own.lowerBound), values: values.from(row: own.lowerBound), keyCount: own.count,
+            bias: bias, biasStride: biasStride, firstQueryIndex: queries.lowerBound - own.lowerBound)
+          heads.setPrefix(runner.prefix(slot), width: inner)
+          workspace.attend(heads)
+        }
         attentionOutput(.encoder, .selfAttention, layer: layer, groups)
         runner.finish(
           slot, subLayer: workspace.subLayer, stream: stream + tile.lowerBound * config.dModel, rows: tile.count,

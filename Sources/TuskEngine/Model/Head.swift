@@ -9,15 +9,17 @@ extension Session {
   }
 
   /// What the head makes of the source encoded last: [outWidth] logits, numbers or an embedding, as its record says.
-  /// Valid until the next source is encoded, and no longer than the session.
+  /// Valid until the next source is encoded or the next output made, and no longer than the session.
+  /// - Parameter text: which of several that were encoded together.
   /// - Throws: `noHead`.
   /// - Precondition: `source` is the source that has been encoded last.
-  public func headOutput(source: Int = 0) throws(EngineError) -> UnsafeBufferPointer<Float> {
+  public func headOutput(source: Int = 0, text: Int = 0) throws(EngineError) -> UnsafeBufferPointer<Float> {
     guard let section = headSection(source: source), let head = section.head else { throw EngineError(.noHead) }
     precondition(encodedSources[source].count > 0, "nothing has been encoded")
+    precondition(text < textCount, "no such text")
     var x = workspace.arena.floats(plan.regions.headVectors)
     var y = x + plan.regions.headWidth
-    setHeadInput(head.input, source, x)
+    setHeadInput(head.input, source, texts[text], x)
     if let first = head.first {
       applyLayer(first, head.firstActivation, of: section, x, y)
       swap(&x, &y)
@@ -33,8 +35,8 @@ extension Session {
   /// The head's output for people: probabilities of labels, else the numbers themselves: [outWidth]. Valid as the output.
   /// - Throws: `noHead`.
   /// - Precondition: as of `headOutput`.
-  public func headScores(source: Int = 0) throws(EngineError) -> UnsafeBufferPointer<Float> {
-    let output = try headOutput(source: source)
+  public func headScores(source: Int = 0, text: Int = 0) throws(EngineError) -> UnsafeBufferPointer<Float> {
+    let output = try headOutput(source: source, text: text)
     let vectors = workspace.arena.floats(plan.regions.headVectors)
     let isFirst = output.baseAddress == UnsafePointer(vectors)
     let scores = isFirst ? vectors + plan.regions.headWidth : vectors
@@ -60,11 +62,13 @@ extension Session {
     workspace.kernels.activate_f32(TuskActivation(activation.rawValue), y, record.outWidth)
   }
 
-  /// x [D] = the vector of the encoder's output that `input` names.
-  private func setHeadInput(_ input: HeadInput, _ source: Int, _ x: UnsafeMutablePointer<Float>) {
+  /// x [D] = the vector of the encoder's output, over `rows`, that `input` names.
+  private func setHeadInput(
+    _ input: HeadInput, _ source: Int, _ rows: EncodedSource, _ x: UnsafeMutablePointer<Float>
+  ) {
     let width = config.dModel
-    let rows = encodedSources[source]
-    let first = encoderOutput + rows.firstToken * width
+    let output = encoderOutput + rows.firstRow * width
+    let first = output + rows.firstToken * width
     switch input {
     case .firstToken: x.update(from: first, count: width)
     case .pooler:
@@ -75,7 +79,7 @@ extension Session {
     case .mean:
       x.update(repeating: 0, count: width)
       for row in 0..<rows.count where !rows.prompt.contains(row) {
-        workspace.kernels.add_f32(x, encoderOutput + row * width, width)
+        workspace.kernels.add_f32(x, output + row * width, width)
       }
       workspace.kernels.scale_f32(x, 1 / Float(rows.count - rows.prompt.count), width)
     }

@@ -86,7 +86,7 @@ final class Workspace {
     }
     pool.run(pieces, job) { context, index, _ in
       let job = context!.assumingMemoryBound(to: ProductJob.self).pointee
-      job.run(piece(index, of: job.pieces, count: job.weight.rows, granularity: 4))
+      job.run(piece(index, of: job.pieces, count: job.weight.rows, granularity: 16))
     }
   }
 

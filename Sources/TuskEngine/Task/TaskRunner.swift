@@ -6,7 +6,7 @@ package struct TaskRunner {
   package let tasks: TaskStack
   /// Whether any task changes products, or gates an adapter; else slots are not searched for them.
   let changesProducts: Bool
-  private let gatesAdapters: Bool
+  let gatesAdapters: Bool
 
   package init(_ tasks: TaskStack = TaskStack()) {
     self.tasks = tasks

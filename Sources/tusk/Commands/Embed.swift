@@ -42,10 +42,14 @@ struct Embed: ParsableCommand {
       guard !Interruption.isRequested else {
         throw Failure(Failure.interrupted, "interrupted; nothing was written")
       }
-      let reply = try answerer.answer(try InputLine(text, isJSON: false), place: text.place)
-      guard case .head(.embedding(let values)) = reply else { preconditionFailure("the head makes embeddings") }
-      try file.append(values)
-      progress.add()
+      let line = try InputLine(text, isJSON: false)
+      try answerer.answer(line, place: text.place, isFollowed: text.isFollowed) { result in
+        guard case .head(.embedding(let values)) = try result.get() else {
+          preconditionFailure("the head makes embeddings")
+        }
+        try file.append(values)
+        progress.add()
+      }
     }
     try file.finish(shape: [progress.count, width])
   }

@@ -59,9 +59,9 @@ struct Run: ParsableCommand {
         budgetBytes: self.model.memoryBudget?.bytes), isCutting: length.truncate)
     defer { answerer.finish() }
     var isFaultless = true
-    func answer(_ place: String, _ body: () throws -> Reply) throws {
+    func deliver(_ result: Result<Reply, Failure>) throws {
       do {
-        try write(try body())
+        try write(try result.get())
       } catch let failure as Failure where keepGoing && failure.exitCode == Failure.badData {
         isFaultless = false
         StandardError.write("tusk: \(failure.message)\n")
@@ -75,12 +75,20 @@ struct Run: ParsableCommand {
     if inputIds.isEmpty {
       try answerer.requireTokenizer()
       try texts.eachText { text in
-        try answer(text.place) { try answerer.answer(try InputLine(text, isJSON: json), place: text.place) }
+        let line: InputLine
+        do throws(Failure) { line = try InputLine(text, isJSON: json) } catch {
+          return try answerer.fail(error, deliver)
+        }
+        try answerer.answer(line, place: text.place, isFollowed: text.isFollowed, deliver: deliver)
       }
     } else {
       for (position, list) in inputIds.enumerated() {
         let place = "ids \(position + 1)"
-        try answer(place) { try answerer.answer(list.ids, place: place) }
+        let result: Result<Reply, Failure>
+        do throws(Failure) { result = .success(try answerer.answer(list.ids, place: place)) } catch {
+          result = .failure(error)
+        }
+        try deliver(result)
       }
     }
     if !isFaultless { throw ExitCode(Failure.badData) }

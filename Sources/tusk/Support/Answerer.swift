@@ -5,7 +5,7 @@ import TuskEngine
 import TuskFormat
 import TuskTokenizer
 
-/// Answers sources one after another in one session.
+/// Answers sources in one session, one after another; an encoder's several in one pass, where several are there.
 final class Answerer {
   private let model: Model
   private let session: Session
@@ -13,6 +13,14 @@ final class Answerer {
   private let isCutting: Bool
   private var cutCount = 0
   private var mounted: Mounted?
+  /// Sources of the mounted tasks that will be encoded together.
+  private var waiting: [Waiting] = []
+
+  private struct Waiting {
+    let ids: [Int32]
+    let typeIds: [Int32]
+    let place: String
+  }
 
   private enum Mounted: Equatable {
     case commandLine
@@ -45,14 +53,60 @@ final class Answerer {
     return head.outWidth
   }
 
-  func answer(_ line: InputLine, place: String) throws(Failure) -> Reply {
-    guard let tokenizer = model.tokenizer else { preconditionFailure("required before") }
-    guard line.secondText == nil || !model.config.hasDecoder else {
-      throw Failure(Failure.badData, "\(place): 'text2': this backbone takes one text (found two)")
+  /// Hands the answer to `line`, or why there is none, to `deliver`: at once, or if the line is followed by another one
+  /// together with those that follow, in their order.
+  func answer(
+    _ line: InputLine, place: String, isFollowed: Bool, deliver: (Result<Reply, Failure>) throws -> Void
+  ) throws {
+    do throws(Failure) {
+      guard line.secondText == nil || !model.config.hasDecoder else {
+        throw Failure(Failure.badData, "\(place): 'text2': this backbone takes one text (found two)")
+      }
+    } catch { return try fail(error, deliver) }
+    if !isMounted(line.tasks) { try answerWaiting(deliver) }
+    let source: Waiting
+    do throws(Failure) {
+      try mount(line.tasks, place: place)
+      source = try self.source(line, place: place)
+    } catch { return try fail(error, deliver) }
+    if !waiting.isEmpty, !session.fitsTogether(waiting.map(\.ids.count) + [source.ids.count]) {
+      try answerWaiting(deliver)
     }
-    try mount(line.tasks, place: place)
-    let source = try source(line, tokenizer, place: place)
-    return try answer(source.ids, typeIds: source.typeIds, place: place)
+    waiting.append(source)
+    if model.config.hasDecoder || !isFollowed { try answerWaiting(deliver) }
+  }
+
+  /// Delivers the answers of those that wait, and then a failure.
+  func fail(_ failure: Failure, _ deliver: (Result<Reply, Failure>) throws -> Void) throws {
+    try answerWaiting(deliver)
+    try deliver(.failure(failure))
+  }
+
+  private func answerWaiting(_ deliver: (Result<Reply, Failure>) throws -> Void) throws {
+    let sources = waiting
+    waiting.removeAll(keepingCapacity: true)
+    if sources.count > 1, let replies = answerTogether(sources) {
+      for reply in replies { try deliver(.success(reply)) }
+      return
+    }
+    for source in sources {
+      let result: Result<Reply, Failure>
+      do throws(Failure) {
+        result = .success(try answer(source.ids, typeIds: source.typeIds, place: source.place))
+      } catch { result = .failure(error) }
+      try deliver(result)
+    }
+  }
+
+  /// Nil if one of them cannot be encoded.
+  private func answerTogether(_ sources: [Waiting]) -> [Reply]? {
+    let types = sources.flatMap { $0.typeIds.isEmpty ? [Int32](repeating: 0, count: $0.ids.count) : $0.typeIds }
+    return try? sources.flatMap(\.ids).withUnsafeBufferPointer { ids in
+      try types.withUnsafeBufferPointer { types in
+        try session.encode(together: ids, types: types, counts: sources.map(\.ids.count))
+      }
+      return try sources.indices.map { .head(try HeadAnswer(session, text: $0)) }
+    }
   }
 
   /// Says how many texts were cut, once all have been answered.
@@ -60,19 +114,21 @@ final class Answerer {
     if cutCount > 1 { log.notice("\(cutCount.counted("text")) cut in all") }
   }
 
-  private func source(
-    _ line: InputLine, _ tokenizer: Tokenizer, place: String
-  ) throws(Failure) -> (ids: [Int32], typeIds: [Int32]) {
+  private func source(_ line: InputLine, place: String) throws(Failure) -> Waiting {
+    guard let tokenizer = model.tokenizer else { preconditionFailure("required before") }
     let limit = session.sourceLimit()
     do throws(TokenizerError) {
       let source = try tokenizer.encodePair(line.text, line.secondText, maximumTokens: nil)
-      guard isCutting, source.ids.count > limit else { return source }
+      guard isCutting, source.ids.count > limit else {
+        return Waiting(ids: source.ids, typeIds: source.typeIds, place: place)
+      }
       cutCount += 1
       if cutCount == 1 {
         log.notice(
           "\(place): \(source.ids.count.grouped) tokens cut to \(limit.grouped); --no-truncate refuses such texts")
       }
-      return try tokenizer.encodePair(line.text, line.secondText, maximumTokens: limit)
+      let cut = try tokenizer.encodePair(line.text, line.secondText, maximumTokens: limit)
+      return Waiting(ids: cut.ids, typeIds: cut.typeIds, place: place)
     } catch { throw Failure(error, path: place, sectionOffset: 0) }
   }
 
@@ -104,14 +160,16 @@ final class Answerer {
   /// Mounts the tasks called `names`, or those of the command line. Switching changes which tables the session reads; it
   /// costs nothing to speak of.
   private func mount(_ names: [String]?, place: String) throws(Failure) {
+    guard !isMounted(names) else { return }
     let wanted = names.map(Mounted.named) ?? .commandLine
-    guard wanted != mounted else { return }
     mounted = nil
     var tasks = model.chosen
     if let names { tasks = try self.tasks(names, place: place) }
     try model.mount(tasks, on: session)
     mounted = wanted
   }
+
+  private func isMounted(_ names: [String]?) -> Bool { (names.map(Mounted.named) ?? .commandLine) == mounted }
 
   private func tasks(_ names: [String], place: String) throws(Failure) -> [Model.NamedTask] {
     var tasks: [Model.NamedTask] = []

@@ -12,10 +12,10 @@ enum HeadAnswer: Encodable {
   case numbers([(name: String, score: Float)])
   case embedding([Float])
 
-  /// The answer of `head` to what was encoded last.
-  init(_ session: Session) throws(EngineError) {
+  /// The answer of the head to what was encoded last, of several texts to the one at `text`.
+  init(_ session: Session, text: Int = 0) throws(EngineError) {
     guard let section = session.headSection(), let head = section.head else { throw EngineError(.noHead) }
-    let values = Array(try session.headScores())
+    let values = Array(try session.headScores(text: text))
     let named = values.enumerated().map { position, value in
       (name: head.labelCount == 0 ? "\(position)" : section.label(at: position).text, score: value)
     }

@@ -22,7 +22,8 @@ struct TextOptions: ParsableArguments {
   func eachText(_ body: (InputText) throws -> Void) throws {
     guard text.isEmpty else {
       for (position, text) in text.enumerated() {
-        try body(InputText(bytes: Array(text.utf8), place: "text \(position + 1)"))
+        let isLast = position == self.text.count - 1
+        try body(InputText(bytes: Array(text.utf8), place: "text \(position + 1)", isFollowed: !isLast))
       }
       return
     }
@@ -32,7 +33,8 @@ struct TextOptions: ParsableArguments {
     let path = input ?? "-"
     let reader = try LineReader(path: path)
     while let line = try reader.next() {
-      try body(InputText(bytes: line, place: "\(reader.name): line \(reader.lineNumber)"))
+      let place = "\(reader.name): line \(reader.lineNumber)"
+      try body(InputText(bytes: line, place: place, isFollowed: reader.hasLine))
     }
   }
 }
@@ -60,6 +62,8 @@ struct LengthOptions: ParsableArguments {
 struct InputText {
   let bytes: [UInt8]
   let place: String
+  /// Whether the next text is there already, so that this one may wait for it.
+  let isFollowed: Bool
 }
 
 /// Lines of a file or of standard input, each handed out when its end has been read. A line ends with LF or CR LF; the
@@ -86,6 +90,9 @@ final class LineReader {
   }
 
   deinit { if descriptor > STDIN_FILENO { close(descriptor) } }
+
+  /// Whether a whole line has been read that was not handed out.
+  var hasLine: Bool { buffer[position...].contains(10) }
 
   func next() throws(Failure) -> [UInt8]? {
     var searched = position
