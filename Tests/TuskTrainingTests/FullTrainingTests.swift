@@ -71,9 +71,10 @@ import TuskFormat
       let trained = try PackedFile(path: written)
       try trained.verify()
       #expect(trained.config?.fingerprint != original.config?.fingerprint)
-      let first = trained.tensor(at: 0).data.load(0, as: Float.self)
-      #expect(first == runner.backbone?.values(0)[0])
-      #expect(first != original.tensor(at: 0).data.load(0, as: Float.self))
+      let place = original.config!.tensorPosition(.wo, .encoder)
+      let first = trained.tensor(at: place).data.load(0, as: Float.self)
+      #expect(first == runner.backbone?.values(place)[0])
+      #expect(first != original.tensor(at: place).data.load(0, as: Float.self))
     }
   }
 }
