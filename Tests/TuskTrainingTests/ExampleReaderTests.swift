@@ -64,6 +64,10 @@ import TuskTokenizer
     set.withTokens(1) { source, types, target in
       #expect(Array(source) == pair.ids && types.map { Array($0) } == pair.typeIds && target.isEmpty)
     }
+    let first = try DataFixtures.withFile(#"{"text": "eggs", "text2": "and spam", "label": "spam"}"#) {
+      try reader(nil, Self.labels, isForEncoder: true).read($0)
+    }
+    #expect(first[0].typeIds == pair.typeIds)
     let single = try DataFixtures.withFile(#"{"text": "ham", "label": "ham"}"#) {
       try reader(nil, Self.labels, isForEncoder: true).read($0)
     }

@@ -28,25 +28,6 @@ import Testing
     }
   }
 
-  @Test func fractionsMakeARegression() throws {
-    func answers(_ labels: String...) throws -> ExampleSet.Answers {
-      let text = labels.map { #"{"text": "a", "label": \#($0)}"# + "\n" }.joined()
-      return try DataFixtures.withFile(Array(text.utf8)) { try ExampleSet.Answers.collect($0) }
-    }
-    #expect(try answers("1", "2.5", "3.0") == .numbers)
-    #expect(try answers("1", "2.0") == .labels(LabelSet(["1", "2"])))
-    for labels in [["a", "0.5"], ["0.5", "a"]] {
-      #expect {
-        try answers(labels[0] == "a" ? #""a""# : labels[0], labels[1] == "a" ? #""a""# : labels[1])
-      } throws: {
-        let error = $0 as? TrainingError
-        return error?.kind == .malformed && error?.line == (labels[0] == "a" ? 2 : 1)
-      }
-    }
-    #expect(ExampleSet.Answers.numbers.usualMetrics == [.pearson, .spearman])
-    #expect(ExampleSet.Answers.texts.usualMetrics == [.accuracy])
-  }
-
   @Test func aNameHas255BytesAtMost() throws {
     let name = String(repeating: "é", count: 127)
     #expect(try collect("\"\(name)\"").count == 1)

@@ -10,6 +10,9 @@ public struct LabelSet: Equatable, Sendable {
   private let presetPositions: [Int]
   private let positions: [[UInt8]: Int]
 
+  /// A label's name in bytes: what a task file has room for.
+  private static let nameBytes = 1...255
+
   /// - Parameter names: of names that are there twice the first counts.
   public init(_ names: [String]) {
     self.init(names, texts: names, presetPositions: [])
@@ -78,66 +81,26 @@ public struct LabelSet: Equatable, Sendable {
   /// - Throws: as `ExampleReader`; `.malformed` for a label that is a fraction, empty, longer than 255 bytes, or has a
   ///   control character.
   public static func collect(_ path: String) throws(TrainingError) -> LabelSet {
-    guard case .labels(let labels) = try ExampleSet.Answers.collect(path, takesNumbers: false) else {
-      preconditionFailure("numbers are refused")
-    }
-    return labels
-  }
-}
-
-extension ExampleSet.Answers {
-  /// A label's name in bytes: what a task file has room for.
-  private static let nameBytes = 1...255
-
-  /// What the lines of a file of `text` and `label` are to be answered with: numbers, if all are numbers and one of them is a
-  /// fraction; else labels, as `LabelSet.collect` orders them.
-  /// - Throws: as `LabelSet.collect`.
-  public static func collect(_ path: String) throws(TrainingError) -> ExampleSet.Answers {
-    try collect(path, takesNumbers: true)
-  }
-
-  fileprivate static func collect(
-    _ path: String, takesNumbers: Bool
-  ) throws(TrainingError) -> ExampleSet.Answers {
     let file = try LineFile(path: path)
     var names: Set<[UInt8]> = []
-    var fraction: TrainingError?
-    var hasNumbersOnly = true
     while let bytes = try file.next() {
       let record = try DataRecord(bytes, file: path.printable, line: file.lineNumber)
       let (member, value) = record.member(["label", "target"])
       guard let value else { throw record.unlabelled("'label' or 'target'") }
-      hasNumbersOnly = hasNumbersOnly && value.isNumber
-      if let name = value.labelText {
-        guard nameBytes.contains(name.utf8.count), !name.unicodeScalars.contains(where: \.isControl) else {
-          throw record.failure(
-            member, found: value, required: "a label of 1 to 255 bytes without control characters")
-        }
-        names.insert(Array(name.utf8))
-      } else {
-        let failure = record.failure(member, found: value, required: "a text or a whole number")
-        guard value.isNumber && takesNumbers else { throw failure }
-        fraction = fraction ?? failure
+      guard let name = value.labelText else {
+        throw record.failure(member, found: value, required: "a text or a whole number")
       }
-    }
-    if let fraction {
-      guard hasNumbersOnly else { throw fraction }
-      return .numbers
+      guard nameBytes.contains(name.utf8.count), !name.unicodeScalars.contains(where: \.isControl) else {
+        throw record.failure(
+          member, found: value, required: "a label of 1 to 255 bytes without control characters")
+      }
+      names.insert(Array(name.utf8))
     }
     guard !names.isEmpty else { throw TrainingError(.empty, file: path.printable, "the file has no examples") }
     let texts = names.sorted { $0.lexicographicallyPrecedes($1) }.map { String(decoding: $0, as: UTF8.self) }
     let numbers = texts.compactMap { Int($0) }
-    guard numbers.count == texts.count else { return .labels(LabelSet(texts)) }
-    return .labels(LabelSet(zip(numbers, texts).sorted { $0.0 < $1.0 }.map(\.1)))
-  }
-}
-
-extension JSONValue {
-  fileprivate var isNumber: Bool {
-    switch self {
-    case .integer, .number: true
-    default: false
-    }
+    guard numbers.count == texts.count else { return LabelSet(texts) }
+    return LabelSet(zip(numbers, texts).sorted { $0.0 < $1.0 }.map(\.1))
   }
 }
 
