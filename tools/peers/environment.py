@@ -36,6 +36,7 @@ NEEDS = {
     "ctranslate2": ("ctranslate2",),
     "torch": (),
     "torch-float32": (),
+    "adapters": ("adapters",),
     # No peer: what check_export.py loads exported tasks with.
     "export": ("accelerate", "adapters", "peft"),
 }
@@ -91,6 +92,24 @@ def python_for(peers: list[str], folder: Path) -> Path:
         return completed(peers, folder)
 
 
+def missing_from(python: Path, peers: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Packages that `peers` need and are not there as pinned; and all that are there."""
+    names = list(dict.fromkeys([*COMMON, *(name for peer in peers for name in NEEDS[peer])]))
+    present = installed(python)
+    return [name for name in names if present.get(name, "").split("+")[0] != REQUIREMENTS[name]], present
+
+
+def chosen_python(given: Path | None, peers: list[str]) -> Path:
+    """`given`, if it has all that `peers` need; without it that of the peers' environment."""
+    if given is None:
+        return python_for(peers, cache_folder() / "peers")
+    missing, present = missing_from(given, peers)
+    if missing:
+        found = ", ".join(f"{name} {present.get(name, 'none')}, required {REQUIREMENTS[name]}" for name in missing)
+        raise EnvironmentFailure(f"--python: {given} has not what the peers need: found {found}")
+    return given
+
+
 def completed(peers: list[str], folder: Path) -> Path:
     python = folder / "bin/python"
     if not python.exists():
@@ -98,9 +117,7 @@ def completed(peers: list[str], folder: Path) -> Path:
         done = subprocess.run([sys.executable, "-m", "venv", folder], capture_output=True, text=True)
         if done.returncode:
             raise EnvironmentFailure(f"cannot make {folder}; on Debian: apt-get install python3-venv\n{done.stdout}{done.stderr}")
-    names = list(dict.fromkeys([*COMMON, *(name for peer in peers for name in NEEDS[peer])]))
-    present = installed(python)
-    missing = [name for name in names if present.get(name, "").split("+")[0] != REQUIREMENTS[name]]
+    missing, present = missing_from(python, peers)
     if missing and present.get("pip") != PIP:
         # The first that resumes a broken download.
         pip(python, "--quiet", f"pip=={PIP}")
