@@ -1,8 +1,8 @@
 import Foundation
-import TuskConversion
 import TuskFormat
 import TuskTokenizer
 
+@testable import TuskConversion
 @testable import TuskTraining
 
 /// Files of examples, recorded vocabularies, and random models small enough to be written by a test.

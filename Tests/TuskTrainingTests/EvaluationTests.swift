@@ -87,10 +87,12 @@ import Testing
     ]
     let predictions: [Prediction] = [.text("Penguin"), .text("Penguin"), .text("a potato salad")]
     let each = try Evaluation(predictions, golds, answers: .texts, metrics: [.exactMatch, .tokenF1])
-    #expect(each.values.map(\.value) == [2.0 / 3, (1 + 1 + 2.0 / 3) / 3])
+    let shares: [Double] = [2.0 / 3, (1.0 + 1 + 2.0 / 3) / 3]
+    #expect(each.values.map(\.value) == shares)
     let once = try Evaluation(
       predictions, golds, answers: .texts, metrics: [.exactMatch, .tokenF1], countsQuestionsOnce: true)
-    #expect(once.values.map(\.value) == [0.5, (1 + 2.0 / 3) / 2])
+    let sharesOnce: [Double] = [0.5, (1.0 + 2.0 / 3) / 2]
+    #expect(once.values.map(\.value) == sharesOnce)
     #expect(once.count == 2)
     #expect(try value(.accuracy, [.text("a"), .text("b"), .text("potato")], golds, .texts) == 1.0 / 3)
   }

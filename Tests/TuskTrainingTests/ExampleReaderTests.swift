@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 import TuskConversion
+import TuskTokenizer
 
 @testable import TuskTraining
 

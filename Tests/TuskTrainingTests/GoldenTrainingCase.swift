@@ -121,7 +121,7 @@ extension GoldenTrainingCase.Record {
       case .label: .labels(LabelSet((0..<1 + all.map(\.label).max()!).map { "\($0)" }))
       case .number: .numbers
       }
-    var set = ExampleSet(answers)
+    var set = ExampleSet(answers, file: "golden")
     for example in all { try set.append(example, isTruncated: false, gold: nil) }
     return set
   }

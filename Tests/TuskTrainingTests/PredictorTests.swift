@@ -1,6 +1,7 @@
 import Testing
 import TuskEngine
 import TuskFormat
+import TuskTokenizer
 
 @testable import TuskTraining
 
