@@ -10,8 +10,8 @@ public enum TrainingMethod: String, CaseIterable, Sendable {
   case lowRank = "low-rank"
   case prompt
   case bitfit
-  case intrinsicSAID = "intrinsic-said"
   case lora
+  case intrinsicSAID = "intrinsic-said"
   case full
 }
 

@@ -70,6 +70,15 @@ public final class TrainableBackbone {
     memory.assumingMemoryBound(to: Float.self) + part * floatCount
   }
 
+  /// What decides how training goes on, for a state file: the whole file as it is mapped, and the moments.
+  var stateBytes: [UnsafeMutableRawBufferPointer] {
+    let bytes = file.mapping.bytes
+    return [
+      UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(mutating: bytes.address), count: bytes.count),
+      UnsafeMutableRawBufferPointer(start: floats(1), count: 8 * floatCount),
+    ]
+  }
+
   func clearGradients() { floats(0).update(repeating: 0, count: floatCount) }
 
   func sumOfSquares() -> Double { tusk_backward_select().pointee.sum_of_squares(floats(0), floatCount) }

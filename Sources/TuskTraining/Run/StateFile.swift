@@ -11,6 +11,8 @@ struct StateFile {
   let best: MappedBytes
   let firstMoments: MappedBytes
   let secondMoments: MappedBytes
+  /// What a method that trains the backbone adds.
+  let backbone: MappedBytes
   private let mapping: Mapping
 
   /// Begins with a byte above 127 and has line ends, so that transfer as text shows.
@@ -24,12 +26,16 @@ struct StateFile {
   private static let recordBytesOffset = 16
   private static let sectionBytesOffset = 24
   private static let momentCountOffset = 32
+  private static let backboneBytesOffset = 40
 
   /// Writes beside `path` and renames the new file there: until then the old one stays.
-  /// - Parameter best: a section as long as the task's.
+  /// - Parameters:
+  ///   - best: a section as long as the task's.
+  ///   - backbone: what a method that trains the backbone adds.
   /// - Throws: `cannotWrite`.
   static func write(
-    _ state: TrainingState, _ task: TrainableTask, best: [UInt8], path: String
+    _ state: TrainingState, _ task: TrainableTask, best: [UInt8], backbone: [UnsafeMutableRawBufferPointer] = [],
+    path: String
   ) throws(TrainingError) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
@@ -44,6 +50,7 @@ struct StateFile {
     header.withUnsafeMutableBytes { bytes in
       for (offset, count) in [
         (recordBytesOffset, record.count), (sectionBytesOffset, best.count), (momentCountOffset, task.count),
+        (backboneBytesOffset, backbone.reduce(0) { $0 + $1.count }),
       ] { bytes.storeBytes(of: UInt64(count).littleEndian, toByteOffset: offset, as: UInt64.self) }
     }
     var output = try Output(path: path)
@@ -53,6 +60,7 @@ struct StateFile {
     best.withUnsafeBytes { output.append($0) }
     output.append(UnsafeRawBufferPointer(start: task.firstMoments, count: 4 * task.count))
     output.append(UnsafeRawBufferPointer(start: task.secondMoments, count: 4 * task.count))
+    for bytes in backbone { output.append(UnsafeRawBufferPointer(bytes)) }
     try output.finish()
   }
 
@@ -100,8 +108,10 @@ struct StateFile {
     let sectionBytes = try count(Self.sectionBytesOffset, atMost: rest / 2)
     rest -= 2 * sectionBytes
     let momentCount = try count(Self.momentCountOffset, atMost: rest / 8)
-    guard rest == 8 * momentCount else {
-      throw refuse(end - rest, "the arrays are not as long as the file (\(rest - 8 * momentCount) bytes are left)")
+    rest -= 8 * momentCount
+    let backboneBytes = try count(Self.backboneBytesOffset, atMost: rest)
+    guard rest == backboneBytes else {
+      throw refuse(end - rest, "the arrays are not as long as the file (\(rest - backboneBytes) bytes are left)")
     }
     var offset = Self.recordOffset
     func next(_ byteCount: Int) -> MappedBytes {
@@ -119,6 +129,7 @@ struct StateFile {
     best = next(sectionBytes)
     firstMoments = next(4 * momentCount)
     secondMoments = next(4 * momentCount)
+    backbone = next(backboneBytes)
   }
 }
 

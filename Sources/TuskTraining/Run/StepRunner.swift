@@ -15,20 +15,23 @@ public struct StepResult: Equatable, Sendable {
 public final class StepRunner {
   public let task: TrainableTask
   public let backbone: TrainableBackbone?
+  private let subspace: IntrinsicSubspace?
   public let settings: OptimizerSettings
   public let plan: TrainingPlan
   let model: TrainingModel
 
   /// - Parameters:
   ///   - file: the backbone; where it is trained, `backbone.file`.
+  ///   - subspace: in which it is trained, if not as a whole.
   ///   - seed: of dropout.
   /// - Throws: `unavailable`, `mismatch`.
   public init(
-    _ file: PackedFile, task: TrainableTask, backbone: TrainableBackbone? = nil, plan: TrainingPlan,
-    settings: OptimizerSettings, seed: UInt64 = 0
+    _ file: PackedFile, task: TrainableTask, backbone: TrainableBackbone? = nil,
+    subspace: IntrinsicSubspace? = nil, plan: TrainingPlan, settings: OptimizerSettings, seed: UInt64 = 0
   ) throws(TrainingError) {
     self.task = task
     self.backbone = backbone
+    self.subspace = subspace
     self.settings = settings
     self.plan = plan
     model = try TrainingModel(file, task: task, backbone: backbone, plan: plan)
@@ -41,7 +44,9 @@ public final class StepRunner {
   /// - Precondition: no example is longer than planned.
   public func run(_ set: ExampleSet, _ positions: ArraySlice<Int>, step: Int) throws(TrainingError) -> StepResult {
     let loss = computeGradients(set, positions, step: step)
-    let norm = (task.sumOfSquares() + (backbone?.sumOfSquares() ?? 0)).squareRoot()
+    subspace?.takeGradients()
+    let ofBackbone = subspace?.sumOfSquares() ?? backbone?.sumOfSquares() ?? 0
+    let norm = (task.sumOfSquares() + ofBackbone).squareRoot()
     guard loss.isFinite, norm.isFinite else {
       let lines = positions.prefix(8).map { "\(set.line($0))" }.joined(separator: ", ")
       let rest = positions.count > 8 ? " and \(positions.count - 8) more" : ""
@@ -52,10 +57,8 @@ public final class StepRunner {
     }
     let adamw = settings.adamw(step: step, norm: norm)
     task.update(adamw)
-    if let backbone {
-      backbone.update(adamw)
-      model.fillBiases()
-    }
+    if let subspace { subspace.update(adamw) } else { backbone?.update(adamw) }
+    if backbone != nil { model.fillBiases() }
     return StepResult(loss: loss, gradientNorm: norm)
   }
 
@@ -96,6 +99,9 @@ public final class StepRunner {
     }
     return try body(session)
   }
+
+  /// Takes up weights of the backbone that others have changed.
+  func readBackboneAgain() { model.fillBiases() }
 
   private func runPack(_ pack: inout UInt64, step: Int, divisor: Int) -> Double {
     model.dropout.pass = UInt64(step) << 20 | pack

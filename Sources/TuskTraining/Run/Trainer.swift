@@ -28,6 +28,8 @@ public final class Trainer {
   private let countsQuestionsOnce: Bool
   private let statePath: String
   private let runner: StepRunner
+  private let backbone: TrainableBackbone?
+  private let subspace: IntrinsicSubspace?
   private var state: TrainingState
   private var order: [Int] = []
 
@@ -37,6 +39,8 @@ public final class Trainer {
   ///   - metrics: of the evaluations; the mean of their values decides which epoch is the best.
   ///   - countsQuestionsOnce: see `Evaluation`.
   ///   - dataIdentity: what tells the data from other data, for the state file: names and values for people.
+  ///   - backbone: of a method that trains it, with `file` its file; `section` then is a head, or nothing.
+  ///   - subspace: of the method that trains it there.
   ///   - statePath: of the state file, which the run writes.
   ///   - budgetBytes: upper bound on private memory; nil leaves the planner free.
   /// - Throws: `unavailable`, `budgetTooSmall`, `mismatch`, `unsupported`, `tooLong`.
@@ -44,7 +48,8 @@ public final class Trainer {
   public init(
     _ file: PackedFile, section: [UInt8], settings: TrainingSettings, tokenizer: Tokenizer?, training: ExampleSet,
     validation: ExampleSet?, metrics: [Metric], countsQuestionsOnce: Bool = false,
-    dataIdentity: [String: String] = [:], statePath: String, threads: Int = 1, budgetBytes: Int? = nil
+    dataIdentity: [String: String] = [:], backbone: TrainableBackbone? = nil, subspace: IntrinsicSubspace? = nil,
+    statePath: String, threads: Int = 1, budgetBytes: Int? = nil
   ) throws(TrainingError) {
     guard let config = file.config else { throw TrainingError(.mismatch, "found a task file; a backbone is required") }
     precondition(training.count > 0 && settings.batch > 0, "nothing to learn from")
@@ -58,12 +63,16 @@ public final class Trainer {
     self.statePath = statePath
     stepsPerEpoch = (training.count + settings.batch - 1) / settings.batch
     task = try TrainableTask(section, config: config)
-    plan = try TrainingPlan(
-      config: config, task: task.section,
-      request: TrainingRequest(
-        training: training, validation: validation, batch: settings.batch, seed: settings.seed, threads: threads,
-        dropout: settings.dropoutRates, budgetBytes: budgetBytes))
-    runner = try StepRunner(file, task: task, plan: plan, settings: settings.optimizer, seed: settings.seed)
+    self.backbone = backbone
+    self.subspace = subspace
+    var request = TrainingRequest(
+      training: training, validation: validation, batch: settings.batch, seed: settings.seed, threads: threads,
+      dropout: settings.dropoutRates, budgetBytes: budgetBytes)
+    request.trainsBackbone = backbone != nil
+    plan = try TrainingPlan(config: config, task: task.section, request: request)
+    runner = try StepRunner(
+      file, task: task, backbone: backbone, subspace: subspace, plan: plan, settings: settings.optimizer,
+      seed: settings.seed)
     best = section
     order.reserveCapacity(training.count)
     let identity = settings.identity.merging([
@@ -100,6 +109,7 @@ public final class Trainer {
     }
     let structure = 0..<task.section.dataOffset
     guard file.section.count == best.count, 4 * task.count == file.firstMoments.count,
+      file.backbone.count == backboneState.reduce(0, { $0 + $1.count }),
       file.section.copied(structure).elementsEqual(best[structure]),
       file.best.copied(structure).elementsEqual(best[structure])
     else { throw TrainingError(.mismatch, file: statePath.printable, "the state is of a task with other parts") }
@@ -112,6 +122,13 @@ public final class Trainer {
     task.restore(
       file.section.copied(0..<best.count), firstMoments: file.firstMoments.floats,
       secondMoments: file.secondMoments.floats)
+    var offset = 0
+    for bytes in backboneState {
+      bytes.copyMemory(from: UnsafeRawBufferPointer(start: file.backbone.address + offset, count: bytes.count))
+      offset += bytes.count
+    }
+    subspace?.moveWeights()
+    runner.readBackboneAgain()
     best = file.best.copied(0..<best.count)
     hasOtherPacks = file.state.packRows != plan.rows.source
     state = file.state
@@ -216,7 +233,11 @@ public final class Trainer {
 
   /// Writes the state file.
   /// - Throws: `cannotWrite`; the one on disk stays as it was.
-  public func save() throws(TrainingError) { try StateFile.write(state, task, best: best, path: statePath) }
+  public func save() throws(TrainingError) {
+    try StateFile.write(state, task, best: best, backbone: backboneState, path: statePath)
+  }
+
+  private var backboneState: [UnsafeMutableRawBufferPointer] { subspace?.stateBytes ?? backbone?.stateBytes ?? [] }
 
   private func milliseconds(since start: UInt64) -> Double { Double(tusk_monotonic_nanoseconds() - start) / 1e6 }
 }

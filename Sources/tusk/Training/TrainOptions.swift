@@ -8,11 +8,13 @@ extension MethodSettings.PromptStart: ExpressibleByArgument {}
 
 /// What is trained: a method and its sizes.
 struct MethodOptions: ParsableArguments {
-  /// Methods whose result is a task.
-  private static let methods = TrainingMethod.allCases.filter { !$0.trainsBackbone }
+  private static let methods = TrainingMethod.allCases
 
   @Option(
-    help: ArgumentHelp("What to train.", discussion: methods.map(\.rawValue).joined(separator: ", ") + "."))
+    help: ArgumentHelp(
+      "What to train.",
+      discussion: methods.map(\.rawValue).joined(separator: ", ")
+        + ". The last two change a float32 backbone: what they write is another backbone."))
   var method: TrainingMethod
 
   @Option(
@@ -40,12 +42,10 @@ struct MethodOptions: ParsableArguments {
   @Option(help: "What a prompt begins with: random or vocabulary.")
   var promptStart: MethodSettings.PromptStart?
 
+  @Option(help: "Numbers of intrinsic-said.")
+  var intrinsicDim: Int?
+
   func validate() throws {
-    guard !method.trainsBackbone else {
-      throw ValidationError(
-        "--method \(method.rawValue) changes the backbone itself, which 'tusk train' leaves as it is; it trains "
-          + Self.methods.map(\.rawValue).joined(separator: ", "))
-    }
     let options: [(name: String, isGiven: Bool, methods: [TrainingMethod])] = [
       ("--phm-dim", phmDim != nil, [.compacter, .compacterPlusPlus, .phm]),
       ("--reduction-factor", reductionFactor != nil, Self.methods.filter(\.hasAdapters)),
@@ -53,6 +53,7 @@ struct MethodOptions: ParsableArguments {
       ("--alpha", alpha != nil, [.lora]),
       ("--prompt-tokens", promptTokens != nil, [.prompt]),
       ("--prompt-start", promptStart != nil, [.prompt]),
+      ("--intrinsic-dim", intrinsicDim != nil, [.intrinsicSAID]),
     ]
     for option in options where option.isGiven && !option.methods.contains(method) {
       throw ValidationError(
@@ -69,6 +70,7 @@ struct MethodOptions: ParsableArguments {
     if let rank { (settings.factorRank, settings.loraRank) = (rank, rank) }
     if let alpha { settings.loraAlpha = alpha }
     if let promptTokens { settings.promptTokens = promptTokens }
+    if let intrinsicDim { settings.intrinsicDim = intrinsicDim }
     if let promptStart { settings.promptStart = promptStart }
     if let seed { settings.seed = seed }
     return settings

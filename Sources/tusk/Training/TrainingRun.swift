@@ -12,6 +12,8 @@ final class TrainingRun {
   private let file: PackedFile
   private let config: BackboneConfig
   private let trainer: Trainer
+  /// Of a method that trains it: what is written is another backbone.
+  private let backbone: TrainableBackbone?
   private let counts: TrainedCounts
   private let recipe: TrainingRecipe
   private let method: MethodSettings
@@ -37,17 +39,32 @@ final class TrainingRun {
     let settings = TrainingSettings(
       method, recipe, exampleCount: examples.count, patience: options.recipe.stopAfter)
     let identity = try data.identity()
+    let name = options.name ?? Self.name(of: options.output)
+    let trained = try training { () throws(TrainingError) in try TrainedBackbone(method, file, path: options.backbone) }
+    backbone = trained?.backbone
+    let section = try training { () throws(TrainingError) in
+      guard let trained else {
+        return try MethodTask.section(method, backbone: file, name: name, head: data.head)
+      }
+      return try trained.section(head: data.head, name: name, seed: method.seed)
+    }
     trainer = try training { () throws(TrainingError) in
       try Trainer(
-        file,
-        section: try MethodTask.section(
-          method, backbone: file, name: options.name ?? Self.name(of: options.output), head: data.head),
+        trained?.backbone.file ?? file,
+        section: section,
         settings: settings, tokenizer: tokenizer, training: examples, validation: validation, metrics: data.metrics,
         countsQuestionsOnce: data.preset?.countsQuestionsOnce ?? false, dataIdentity: identity,
-        statePath: options.statePath, threads: options.threadCount, budgetBytes: options.memoryBudget?.bytes)
+        backbone: trained?.backbone, subspace: trained?.subspace, statePath: options.statePath,
+        threads: options.threadCount, budgetBytes: options.memoryBudget?.bytes)
     }
     trainer.saveSeconds = options.saveSeconds
-    counts = TrainedCounts(trainer.task.section)
+    var counts = TrainedCounts(trainer.task.section)
+    if method.method.trainsBackbone {
+      let head = counts.head
+      counts = TrainedCounts(method, config: config)
+      counts.head = head
+    }
+    self.counts = counts
   }
 
   /// Tells what is trained and what memory that takes.
@@ -75,6 +92,7 @@ final class TrainingRun {
   private var description: [String] {
     let parts = [
       ("adapters", counts.adapters), ("rule", counts.rule), ("biases", counts.biases), ("norms", counts.norms),
+      ("backbone", counts.backbone),
     ].filter { $0.1 > 0 }.map { "\($0.0) \($0.1.grouped)" }.joined(separator: ", ")
     var lines = [
       "\(method.method.rawValue), \(method.dialect.rawValue): \(counts.trained.grouped) numbers are trained, "
@@ -126,10 +144,12 @@ final class TrainingRun {
       totalSteps: recipe.stepCount(exampleCount: trainingSet.count),
       log: try options.log.map { try TrainingLog(path: $0, goingOnBehind: options.resume ? trainer.step : nil) })
     let outcome: TrainingOutcome
+    var writeFailure: Failure?
     do throws(TrainingError) {
       outcome = try trainer.run { event in
         report.take(event)
-        return !Interruption.isRequested && report.failure == nil
+        if case .evaluation(let epoch) = event, epoch.isBest, backbone != nil { writeFailure = writeBackbone() }
+        return writeFailure == nil && !Interruption.isRequested && report.failure == nil
       }
     } catch {
       report.finish()
@@ -138,6 +158,7 @@ final class TrainingRun {
       throw Failure(error)
     }
     report.finish()
+    if let writeFailure { throw writeFailure }
     if outcome.isFinished { try writeTask() }
     try drawChart(report)
     if let failure = report.failure { throw failure }
@@ -172,13 +193,28 @@ final class TrainingRun {
     log.warning("the task of epoch \(epoch) was written to \(options.output.printable)")
   }
 
-  private func writeTask() throws(Failure) {
-    let provenance = Provenance(
+  /// Writes the backbone as it is, which is the best so far.
+  private func writeBackbone() -> Failure? {
+    let section = trainer.task.section
+    let head = section.hasHead ? trainer.task.bytes : nil
+    do throws(WriteError) {
+      try backbone?.write(to: options.output, head: head, provenance: provenance.bytes)
+      return nil
+    } catch { return Failure(error, path: options.output) }
+  }
+
+  private var provenance: Provenance {
+    Provenance(
       settings: [
         "trained by \(method.method.rawValue), \(method.dialect.rawValue)",
         "\(recipe.epochs.counted("epoch")), batch \(recipe.batchSize), rate \(recipe.learningRate), seed \(recipe.seed)",
         "\(trainingSet.count.counted("example")) of \(Self.name(of: options.train).printable)",
       ])
+  }
+
+  private func writeTask() throws(Failure) {
+    // A trained backbone has been written when it was the best.
+    guard backbone == nil else { return }
     let best = trainer.best
     try writing(options.output) { () throws(WriteError) in
       try TaskWriter.write(best, provenance: provenance.bytes, path: options.output)
