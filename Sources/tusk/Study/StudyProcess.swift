@@ -57,7 +57,7 @@ struct StudyProcess {
   /// Of the children that have ended.
   private static var processorSeconds: Double {
     var usage = rusage()
-    guard getrusage(RUSAGE_CHILDREN, &usage) == 0 else { return 0 }
+    guard getrusage(RUSAGE_CHILDREN.rawValue, &usage) == 0 else { return 0 }
     return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TuskFormat
 import TuskTraining
 
 /// What came of a study: the JSON object of `formats/json.md`.
@@ -137,8 +138,9 @@ extension StudyReport.Result {
     percentOfBackbone = first.training.percentOfBackbone
     taskBytes = training.map(\.taskBytes).max()!
     privateBytes = training.map(\.privateBytes).max()!
-    msPerEpoch = training.map(\.msPerEpoch).median!
-    processorMsPerEpoch = training.compactMap(\.processorMsPerEpoch).median
+    msPerEpoch = training.map(\.msPerEpoch).sorted().median
+    let processor = training.compactMap(\.processorMsPerEpoch)
+    processorMsPerEpoch = processor.isEmpty ? nil : processor.sorted().median
   }
 }
 
@@ -159,13 +161,5 @@ extension StudyReport.Method {
     let means = Dictionary(grouping: records, by: \.seed).values.filter { $0.count == taskCount }
       .map { $0.map(\.average).reduce(0, +) / Double(taskCount) }
     average = means.isEmpty ? nil : StudyReport.Spread(means)
-  }
-}
-
-extension [Double] {
-  fileprivate var median: Double? {
-    guard !isEmpty else { return nil }
-    let sorted = sorted()
-    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2
   }
 }

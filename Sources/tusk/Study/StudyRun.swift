@@ -1,6 +1,8 @@
 import CTuskSystem
 import Foundation
+import Logging
 import TuskConversion
+import TuskFormat
 import TuskTraining
 
 /// Does the runs of a study that are not there yet, one after the other.
