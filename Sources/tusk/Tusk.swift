@@ -20,7 +20,8 @@ struct Tusk: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Convert.self, Export.self, TaskCommand.self, BundleTasks.self, Inspect.self, Verify.self, Tokenize.self,
-      Run.self, Embed.self, Logits.self, Train.self, Eval.self, Footprint.self, BenchCommand.self, Compare.self,
+      Run.self, Embed.self, Logits.self, Train.self, Eval.self, Study.self, Footprint.self, BenchCommand.self,
+      Compare.self,
     ])
 }
 

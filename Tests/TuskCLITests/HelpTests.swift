@@ -9,7 +9,7 @@ struct HelpTests {
     [], ["convert"], ["convert", "backbone"], ["convert", "task"], ["export"], ["export", "task"], ["bundle"],
     ["inspect"], ["verify"], ["tokenize"],
     ["run"], ["embed"], ["logits"],
-    ["footprint"], ["bench"], ["compare"], ["eval"], ["task"], ["task", "average"],
+    ["train"], ["eval"], ["study"], ["footprint"], ["bench"], ["compare"], ["task"], ["task", "average"],
   ]
 
   @Test(arguments: commands)
