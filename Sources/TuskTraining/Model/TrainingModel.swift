@@ -25,7 +25,9 @@ final class TrainingModel {
   var regions: TrainingRegions { plan.regions }
 
   /// - Throws: `unavailable` without OpenBLAS, memory or threads, `mismatch` if `file` has no backbone.
-  init(_ file: PackedFile, task: TrainableTask, plan: TrainingPlan) throws(TrainingError) {
+  init(
+    _ file: PackedFile, task: TrainableTask, plan: TrainingPlan, isaCap: UnsafePointer<CChar>? = nil
+  ) throws(TrainingError) {
     if let failure = tusk_blas_load() {
       throw TrainingError(
         .unavailable, "training needs OpenBLAS (Debian package libopenblas0-pthread): \(String(cString: failure))")
@@ -38,8 +40,8 @@ final class TrainingModel {
       throw TrainingError(error.kind == .notABackbone ? .mismatch : .unavailable, "\(error.summary)")
     }
     config = weights.config
-    kernels = tusk_kernels_select(nil, nil).pointee
-    back = tusk_backward_select().pointee
+    kernels = tusk_kernels_select(isaCap, nil).pointee
+    back = tusk_backward_select(isaCap).pointee
     self.plan = plan
     self.task = task
     dropout = Dropout(rates: plan.request.dropout)

@@ -38,17 +38,17 @@ public struct OptimizerSettings: Equatable, Sendable {
 
 extension TrainableTask {
   /// The norm of all gradients together.
-  func gradientNorm() -> Double { tusk_backward_select().pointee.sum_of_squares(gradients, count).squareRoot() }
+  func gradientNorm(_ back: TuskBackward) -> Double { back.sum_of_squares(gradients, count).squareRoot() }
 
   /// Changes the task by its gradients, whose norm is `norm`, as step `step` of `settings` does.
-  func update(step: Int, norm: Double, _ settings: OptimizerSettings) {
+  func update(step: Int, norm: Double, _ settings: OptimizerSettings, _ back: TuskBackward) {
     let time = Double(step + 1)
     var adamw = TuskAdamW(
-      rate: Float(settings.rate(step: step)), beta1: Float(settings.beta1), beta2: Float(settings.beta2),
+      beta1: settings.beta1, beta2: settings.beta2, rate: Float(settings.rate(step: step)),
       epsilon: Float(settings.epsilon), weightDecay: Float(settings.weightDecay),
       correction1: Float(1 / (1 - pow(settings.beta1, time))),
       correction2: Float(1 / (1 - pow(settings.beta2, time))),
       gradientScale: Float(min(1, settings.clipNorm / (norm + 1e-6))))
-    tusk_backward_select().pointee.adamw(&adamw, values, gradients, firstMoments, secondMoments, count)
+    back.adamw(&adamw, values, gradients, firstMoments, secondMoments, count)
   }
 }

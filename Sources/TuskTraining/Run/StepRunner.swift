@@ -18,15 +18,18 @@ public final class StepRunner {
   public let plan: TrainingPlan
   let model: TrainingModel
 
-  /// - Parameter seed: of dropout.
+  /// - Parameters:
+  ///   - seed: of dropout.
+  ///   - isaCap: name of the best instruction set that may be used; nil for no cap.
   /// - Throws: `unavailable`, `mismatch`.
   public init(
-    _ file: PackedFile, task: TrainableTask, plan: TrainingPlan, settings: OptimizerSettings, seed: UInt64 = 0
+    _ file: PackedFile, task: TrainableTask, plan: TrainingPlan, settings: OptimizerSettings, seed: UInt64 = 0,
+    isaCap: UnsafePointer<CChar>? = nil
   ) throws(TrainingError) {
     self.task = task
     self.settings = settings
     self.plan = plan
-    model = try TrainingModel(file, task: task, plan: plan)
+    model = try TrainingModel(file, task: task, plan: plan, isaCap: isaCap)
     model.dropout.seed = seed
   }
 
@@ -36,7 +39,7 @@ public final class StepRunner {
   /// - Precondition: no example is longer than planned.
   public func run(_ set: ExampleSet, _ positions: ArraySlice<Int>, step: Int) throws(TrainingError) -> StepResult {
     let loss = computeGradients(set, positions, step: step)
-    let norm = task.gradientNorm()
+    let norm = task.gradientNorm(model.back)
     guard loss.isFinite, norm.isFinite else {
       let lines = positions.prefix(8).map { "\(set.line($0))" }.joined(separator: ", ")
       let rest = positions.count > 8 ? " and \(positions.count - 8) more" : ""
@@ -45,7 +48,7 @@ public final class StepRunner {
         "step \(step), lines \(lines)\(rest): found a loss of \(loss) and a gradient of norm \(norm), required finite "
           + "ones; a lower --learning-rate may help")
     }
-    task.update(step: step, norm: norm, settings)
+    task.update(step: step, norm: norm, settings, model.back)
     return StepResult(loss: loss, gradientNorm: norm)
   }
 
