@@ -1,4 +1,4 @@
-/// Every operation for the instruction set that the including file has chosen, by the name ISA(operation).
+/// Every operation for the instruction set ISA_NAME that the including file has chosen, by the name ISA(operation).
 
 #include "slopes.h"
 
@@ -96,7 +96,8 @@ static double ISA(cross_entropy)(float *logits, size_t n, size_t target, float f
   float scale = factor / sum;
   for (size_t i = 0; i < n; i++) logits[i] *= scale;
   logits[target] -= factor;
-  return log_of(sum) - chosen;
+  // The logarithm is that of numbers only.
+  return sum == sum ? log_of(sum) - chosen : (double)sum;
 }
 
 static double ISA(sum_of_squares)(const float *x, size_t n) {
@@ -114,16 +115,18 @@ static void ISA(add_rows)(const float *x, size_t xStride, size_t M, size_t D, fl
 
 static void ISA(adamw)(const TuskAdamW *step, float *values, const float *gradients, float *m, float *v, size_t n) {
   TuskAdamW s = *step;
+  float keep1 = (float)s.beta1, take1 = (float)(1 - s.beta1), keep2 = (float)s.beta2, take2 = (float)(1 - s.beta2);
   for (size_t i = 0; i < n; i++) {
     float g = gradients[i] * s.gradientScale;
-    m[i] = s.beta1 * m[i] + (1.0f - s.beta1) * g;
-    v[i] = s.beta2 * v[i] + (1.0f - s.beta2) * g * g;
+    m[i] = keep1 * m[i] + take1 * g;
+    v[i] = keep2 * v[i] + take2 * g * g;
     float change = m[i] * s.correction1 / (square_root(v[i] * s.correction2) + s.epsilon) + s.weightDecay * values[i];
     values[i] -= s.rate * change;
   }
 }
 
 const TuskBackward ISA(tusk_backward) = {
+    .name = ISA_NAME,
     .activate = ISA(activate),
     .rmsnorm = ISA(rmsnorm),
     .layernorm = ISA(layernorm),

@@ -16,7 +16,9 @@
 /// with correction1 = 1 / (1 - beta1^t), correction2 = 1 / (1 - beta2^t).
 /// - Source: Loshchilov and Hutter 2019, as torch.optim.AdamW
 typedef struct {
-  float rate, beta1, beta2, epsilon, weightDecay, correction1, correction2, gradientScale;
+  /// In double, since 1 - beta would lose digits in float32.
+  double beta1, beta2;
+  float rate, epsilon, weightDecay, correction1, correction2, gradientScale;
 } TuskAdamW;
 
 /// The backward pass of a Kronecker-sum linear, from its factors: neither H nor the gradient of H is formed. With the row x
@@ -47,6 +49,9 @@ size_t tusk_kronecker_backward_scratch_floats(const TuskKronecker *layer);
 /// Nothing here allocates, locks or keeps state. Rows, counts and strides as in tusk_kernels.h; sums are formed in float32
 /// unless said. Processors may differ in the last bits.
 typedef struct {
+  /// "portable", or "avx2" on x86-64.
+  const char *name;
+
   /// dy[i] *= f'(x[i]), f the activation, x what entered it. [n]
   void (*activate)(TuskActivation kind, const float *x, float *dy, size_t n);
 
@@ -89,8 +94,9 @@ typedef struct {
   void (*adamw)(const TuskAdamW *step, float *values, const float *gradients, float *m, float *v, size_t n);
 } TuskBackward;
 
-/// The best for this machine.
-const TuskBackward *tusk_backward_select(void);
+/// The best of min(this machine, cap), which is a cap of `tusk_kernels_select`: those with no counterpart here are rounded
+/// down. NULL, or a name that is none, means no cap.
+const TuskBackward *tusk_backward_select(const char *_Nullable cap);
 
 #pragma clang assume_nonnull end
 

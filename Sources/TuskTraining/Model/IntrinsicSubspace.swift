@@ -63,12 +63,12 @@ public final class IntrinsicSubspace {
     }
   }
 
-  func sumOfSquares() -> Double { tusk_backward_select().pointee.sum_of_squares(storage + count, count) }
+  func sumOfSquares(_ back: TuskBackward) -> Double { back.sum_of_squares(storage + count, count) }
 
   /// One step of AdamW over the numbers, and the weights that follow from them.
-  func update(_ step: TuskAdamW) {
+  func update(_ step: TuskAdamW, _ back: TuskBackward) {
     var step = step
-    tusk_backward_select().pointee.adamw(
+    back.adamw(
       &step, storage, storage + count, storage + 2 * count, storage + 3 * count, count)
     moveWeights()
   }

@@ -81,14 +81,14 @@ public final class TrainableBackbone {
 
   func clearGradients() { floats(0).update(repeating: 0, count: floatCount) }
 
-  func sumOfSquares() -> Double { tusk_backward_select().pointee.sum_of_squares(floats(0), floatCount) }
+  func sumOfSquares(_ back: TuskBackward) -> Double { back.sum_of_squares(floats(0), floatCount) }
 
   /// One step of AdamW over all weights.
-  func update(_ step: TuskAdamW) {
+  func update(_ step: TuskAdamW, _ back: TuskBackward) {
     var step = step
     for position in 0..<config.tensorCount {
       let offset = offsets[position]
-      tusk_backward_select().pointee.adamw(
+      back.adamw(
         &step, values(position), floats(0) + offset, floats(1) + offset, floats(2) + offset,
         config.tensorSpec(at: position).dataByteCount / 4)
     }

@@ -28,7 +28,8 @@ final class TrainingModel {
 
   /// - Throws: `unavailable` without OpenBLAS, memory or threads, `mismatch` if `file` has no backbone.
   init(
-    _ file: PackedFile, task: TrainableTask, backbone: TrainableBackbone? = nil, plan: TrainingPlan
+    _ file: PackedFile, task: TrainableTask, backbone: TrainableBackbone? = nil, plan: TrainingPlan,
+    isaCap: UnsafePointer<CChar>? = nil
   ) throws(TrainingError) {
     if let failure = tusk_blas_load() {
       throw TrainingError(
@@ -42,8 +43,8 @@ final class TrainingModel {
       throw TrainingError(error.kind == .notABackbone ? .mismatch : .unavailable, "\(error.summary)")
     }
     config = weights.config
-    kernels = tusk_kernels_select(nil, nil).pointee
-    back = tusk_backward_select().pointee
+    kernels = tusk_kernels_select(isaCap, nil).pointee
+    back = tusk_backward_select(isaCap).pointee
     self.plan = plan
     self.task = task
     self.backbone = backbone

@@ -41,18 +41,18 @@ extension OptimizerSettings {
   func adamw(step: Int, norm: Double) -> TuskAdamW {
     let time = Double(step + 1)
     return TuskAdamW(
-      rate: Float(rate(step: step)), beta1: Float(beta1), beta2: Float(beta2), epsilon: Float(epsilon),
+      beta1: beta1, beta2: beta2, rate: Float(rate(step: step)), epsilon: Float(epsilon),
       weightDecay: Float(weightDecay), correction1: Float(1 / (1 - pow(beta1, time))),
       correction2: Float(1 / (1 - pow(beta2, time))), gradientScale: Float(min(1, clipNorm / (norm + 1e-6))))
   }
 }
 
 extension TrainableTask {
-  func sumOfSquares() -> Double { tusk_backward_select().pointee.sum_of_squares(gradients, count) }
+  func sumOfSquares(_ back: TuskBackward) -> Double { back.sum_of_squares(gradients, count) }
 
   /// One step of AdamW over all numbers.
-  func update(_ step: TuskAdamW) {
+  func update(_ step: TuskAdamW, _ back: TuskBackward) {
     var step = step
-    tusk_backward_select().pointee.adamw(&step, values, gradients, firstMoments, secondMoments, count)
+    back.adamw(&step, values, gradients, firstMoments, secondMoments, count)
   }
 }

@@ -24,17 +24,19 @@ public final class StepRunner {
   ///   - file: the backbone; where it is trained, `backbone.file`.
   ///   - subspace: in which it is trained, if not as a whole.
   ///   - seed: of dropout.
+  ///   - isaCap: name of the best instruction set that may be used; nil for no cap.
   /// - Throws: `unavailable`, `mismatch`.
   public init(
     _ file: PackedFile, task: TrainableTask, backbone: TrainableBackbone? = nil,
-    subspace: IntrinsicSubspace? = nil, plan: TrainingPlan, settings: OptimizerSettings, seed: UInt64 = 0
+    subspace: IntrinsicSubspace? = nil, plan: TrainingPlan, settings: OptimizerSettings, seed: UInt64 = 0,
+    isaCap: UnsafePointer<CChar>? = nil
   ) throws(TrainingError) {
     self.task = task
     self.backbone = backbone
     self.subspace = subspace
     self.settings = settings
     self.plan = plan
-    model = try TrainingModel(file, task: task, backbone: backbone, plan: plan)
+    model = try TrainingModel(file, task: task, backbone: backbone, plan: plan, isaCap: isaCap)
     model.dropout.seed = seed
   }
 
@@ -45,8 +47,8 @@ public final class StepRunner {
   public func run(_ set: ExampleSet, _ positions: ArraySlice<Int>, step: Int) throws(TrainingError) -> StepResult {
     let loss = computeGradients(set, positions, step: step)
     subspace?.takeGradients()
-    let ofBackbone = subspace?.sumOfSquares() ?? backbone?.sumOfSquares() ?? 0
-    let norm = (task.sumOfSquares() + ofBackbone).squareRoot()
+    let ofBackbone = subspace?.sumOfSquares(model.back) ?? backbone?.sumOfSquares(model.back) ?? 0
+    let norm = (task.sumOfSquares(model.back) + ofBackbone).squareRoot()
     guard loss.isFinite, norm.isFinite else {
       let lines = positions.prefix(8).map { "\(set.line($0))" }.joined(separator: ", ")
       let rest = positions.count > 8 ? " and \(positions.count - 8) more" : ""
@@ -56,8 +58,8 @@ public final class StepRunner {
           + "of norm \(norm), required finite ones; a lower learning rate may help")
     }
     let adamw = settings.adamw(step: step, norm: norm)
-    task.update(adamw)
-    if let subspace { subspace.update(adamw) } else { backbone?.update(adamw) }
+    task.update(adamw, model.back)
+    if let subspace { subspace.update(adamw, model.back) } else { backbone?.update(adamw, model.back) }
     if backbone != nil { model.fillBiases() }
     return StepResult(loss: loss, gradientNorm: norm)
   }
