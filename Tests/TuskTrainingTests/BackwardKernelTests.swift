@@ -35,9 +35,8 @@ private let activations: [(kind: TuskActivation, exact: @Sendable (Double) -> Do
 }
 
 @Suite struct ActivationBackwardTests {
-  /// Slopes over the whole range against differences in Double. A slope is at most 1.13 (of relu2 2 x) and a sum of terms of
-  /// relative error 1e-6, since e^x and 1 + erf are within 3e-7 and gelu_new multiplies them by up to 10: 4e-6 of the larger
-  /// of the slope and 1.
+  /// Slopes over the whole range against differences in Double: e^x and 1 + erf are within 3e-7, and gelu_new multiplies them
+  /// by up to 10.
   @Test func slopesEqualDifferences() {
     let inputs = (-24_000...24_000).map { Float($0) / 2_000 + 1e-4 } + [-1000, -100, -88, -30, 30, 88, 100, 1e-20]
     for (kind, exact, kinks) in activations {
@@ -98,8 +97,8 @@ private let activations: [(kind: TuskActivation, exact: @Sendable (Double) -> Do
     }
   }
 
-  /// dx, dWeight and dBias on top of what they held. Sums of up to 1,023 terms in float32: 1e-5 of the largest gradient, but
-  /// for dx of a LayerNorm of one column, which is 0 and has nothing to be measured by.
+  /// dx, dWeight and dBias on top of what they held. Sums of up to 1,023 terms in float32: 1e-5 of the largest gradient. Of
+  /// one column dx is 0, or next to it: what is left of up to 1 / sqrt(epsilon) = 316 times dy less as much.
   @Test(arguments: backwardLengths, [false, true])
   func gradientsEqualDifferences(width: Int, isLayer: Bool) {
     let norm = Norm(isLayer: isLayer, width: width)
@@ -126,11 +125,7 @@ private let activations: [(kind: TuskActivation, exact: @Sendable (Double) -> Do
           let expected = slope(exactX, index) { norm.loss($0, exactWeight, bias, exactDy) }
           close.add(dx.values[index] - before[index], expected)
         }
-        if isLayer && width == 1 {
-          #expect(zip(dx.values, before).allSatisfy { abs($0 - $1) < 1e-6 })
-        } else {
-          #expect(close.error < 1e-5, "dx, \(nameOf(back))")
-        }
+        #expect(close.error(beside: width == 1 ? 10 : 0) < 1e-5, "dx, \(nameOf(back))")
         guard trains else {
           #expect(dWeight.values.allSatisfy { $0 == 0.5 } && dBias.values.allSatisfy { $0 == -0.5 })
           continue
@@ -178,13 +173,15 @@ private let activations: [(kind: TuskActivation, exact: @Sendable (Double) -> Do
         for index in probes(n) {
           close.add(
             gradient.values[index],
-            slope(q, index) { q in zip(Self.softmax(q.map { $0 * factor }), dp).reduce(0) { $0 + $1.0 * Double($1.1) } })
+            slope(q, index) { q in zip(Self.softmax(q.map { $0 * factor }), dp).reduce(0) { $0 + $1.0 * Double($1.1) } }
+          )
         }
         #expect(gradient.isIntact)
         if n == 1 {
           #expect(gradient.values[0] == 0)
         } else {
-          #expect(close.error < 1e-5, "\(nameOf(back))")
+          // Where one p is almost 1 the difference of two numbers of size 1 counts: 1e-6 of them.
+          #expect(close.error(beside: 0.1 * factor) < 1e-5, "\(nameOf(back))")
         }
       }
     }
@@ -214,7 +211,7 @@ private let activations: [(kind: TuskActivation, exact: @Sendable (Double) -> Do
     let factor = 0.3
     for target in n > 2000 ? [n / 2] : Set([0, n / 2, n - 1, exact.firstIndex(of: exact.max()!)!]) {
       let loss = Self.crossEntropy(exact, target)
-      let slopes = probes(n).map { ($0, factor * slope(exact, $0) { Self.crossEntropy($0, target) }) }
+      let slopes = probes(n).map { ($0, factor * slope(exact, $0, step: 1e-3) { Self.crossEntropy($0, target) }) }
       for back in everyBackward {
         let gradient = PaddedRows(logits)
         let found = back.cross_entropy(gradient.base, n, target, Float(factor))
@@ -229,7 +226,8 @@ private let activations: [(kind: TuskActivation, exact: @Sendable (Double) -> Do
           // p - 1: rounded in float32 where p is almost 1.
           #expect(abs(Double(gradient.values[index]) - expected) < 1e-6 * factor, "\(nameOf(back))")
         }
-        #expect(others.error(beside: 1e-12) < 1e-5 && gradient.isIntact, "\(nameOf(back))")
+        let error = others.error(beside: 1e-12)
+        #expect(error < 1e-5 && gradient.isIntact, "\(nameOf(back)) \(error)")
       }
     }
   }

@@ -5,8 +5,9 @@ import Foundation
 
 /// The backward passes this machine can run; the first is always `portable`.
 var everyBackward: [TuskBackward] {
-  ["portable", "avx2"].map { tusk_backward_select($0).pointee }.reduce(into: []) { tables, table in
-    if !tables.contains(where: { nameOf($0) == nameOf(table) }) { tables.append(table) }
+  ["portable", "avx2"].compactMap { name in
+    let back = tusk_backward_select(name).pointee
+    return nameOf(back) == name ? back : nil
   }
 }
 

@@ -15,7 +15,7 @@ import TuskFormat
     for keeps in [true, false] {
       let task = try golden.task(file)
       let plan = try #require(
-        TrainingPlan.choices(config: config, task: task.section, request: record.request())
+        try TrainingPlan.choices(config: config, task: task.section, request: record.request())
           .first { $0.keepsActivations == keeps })
       let runner = try StepRunner(file, task: task, plan: plan, settings: record.settings)
       let loss = try runner.computeGradients(record.set(), record.positions(ofBatch: 0), step: 0)

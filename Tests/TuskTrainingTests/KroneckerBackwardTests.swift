@@ -34,7 +34,7 @@ import Testing
     let x = random.floats(rows * layer.inWidth)
     let dy = random.floats(rows * layer.outWidth)
     let before: Float = 0.25
-    let results = everyBackward.map { ($0, layer.backward($0, x, dy, before: before)) }
+    let results = everyBackward.map { ($0, layer.backward($0, x, dy, onTopOf: before)) }
     for part in KroneckerLayer.Part.allCases {
       guard let values = layer.parts[part.rawValue] else { continue }
       let expected = values.indices.map { Double(before) + layer.slopeOfLoss(part, $0, x, dy) }
@@ -46,7 +46,7 @@ import Testing
     for (back, found) in results {
       #expect(Closeness.error(found.dx, expected) < 1e-5, "dx, \(nameOf(back))")
       #expect(found.isContained && found.allocations == 0)
-      let without = layer.backward(back, x, dy, formsDx: false, before: before)
+      let without = layer.backward(back, x, dy, formsDx: false, onTopOf: before)
       #expect(without.parts == found.parts && without.isContained, "without dx, \(nameOf(back))")
     }
   }
@@ -81,7 +81,8 @@ import Testing
   /// around them is written, and nothing is allocated.
   @Test(arguments: layers)
   func scratchIsThatOfOneTermAndOneRow(layer: KroneckerLayer) {
-    let (blocks, width) = (layer.inBlocks * layer.outBlocks, layer.rank > 0 ? layer.rank : layer.outWidth / layer.outBlocks)
+    let blocks = layer.inBlocks * layer.outBlocks
+    let width = layer.rank > 0 ? layer.rank : layer.outWidth / layer.outBlocks
     var random = SplitMix64(seed: 11)
     let found = layer.backward(
       everyBackward.last!, random.floats(40 * layer.inWidth), random.floats(40 * layer.outWidth))

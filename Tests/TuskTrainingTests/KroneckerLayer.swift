@@ -1,6 +1,7 @@
 import CTuskAllocationCounter
 import CTuskBackward
 import CTuskKernels
+import Testing
 
 @testable import TuskTraining
 
@@ -69,12 +70,12 @@ struct KroneckerLayer: CustomTestStringConvertible, Sendable {
     var isContained: Bool
   }
 
-  /// The backward pass of rows x [M, in] and dy [M, out] on top of `before` everywhere.
+  /// The backward pass of rows x [M, in] and dy [M, out] on top of `start` everywhere.
   func backward(
-    _ back: TuskBackward, _ x: [Float], _ dy: [Float], formsDx: Bool = true, before: Float = 0
+    _ back: TuskBackward, _ x: [Float], _ dy: [Float], formsDx: Bool = true, onTopOf start: Float = 0
   ) -> Gradients {
     let values = parts.map { $0.map { PaddedRows($0) } }
-    let sums = parts.map { $0.map { PaddedRows([Float](repeating: before, count: $0.count)) } }
+    let sums = parts.map { $0.map { PaddedRows([Float](repeating: start, count: $0.count)) } }
     func pointer(_ part: Part) -> UnsafeMutablePointer<Float>? { values[part.rawValue]?.base }
     func sum(_ part: Part) -> UnsafeMutablePointer<Float>? { sums[part.rawValue]?.base }
     var gradient = TuskKroneckerGradient(
@@ -87,14 +88,15 @@ struct KroneckerLayer: CustomTestStringConvertible, Sendable {
     let scratchFloats = tusk_kronecker_backward_scratch_floats(&gradient.layer)
     let scratch = PaddedRows([Float](repeating: .nan, count: scratchFloats), padding: 64)
     let (xRows, dyRows) = (PaddedRows(x, columns: inWidth), PaddedRows(dy, columns: outWidth, padding: 3))
-    let dx = PaddedRows([Float](repeating: before, count: x.count), columns: inWidth, padding: 7)
-    let allocations = allocation_count()
+    let dx = PaddedRows([Float](repeating: start, count: x.count), columns: inWidth, padding: 7)
+    let before = allocation_count()
     back.kronecker(
       &gradient, xRows.base, xRows.stride, xRows.rows, dyRows.base, dyRows.stride, formsDx ? dx.base : nil, dx.stride,
       scratch.base)
+    let allocations = allocation_count() - before
     return Gradients(
       parts: sums.map { $0?.values ?? [] }, dx: formsDx ? dx.values : [], scratchFloats: scratchFloats,
-      allocations: allocation_count() - allocations,
+      allocations: allocations,
       isContained: scratch.isIntact && dx.isIntact && xRows.isIntact && dyRows.isIntact
         && (sums + values).allSatisfy { $0?.isIntact ?? true })
   }

@@ -38,9 +38,12 @@ import Testing
       let error = error as? TrainingError
       return error?.kind == .empty && error?.sentence == "found 40 lines, required at least the 41 that are to be drawn"
     }
-    try DataFixtures.withFile([]) { path in
-      #expect { try LineSample.lineCount(path) } throws: { ($0 as? TrainingError)?.kind == .empty }
+    _ = try DataFixtures.withFile([]) { path in
+      #expect(throws: TrainingError.self) { try LineSample.lineCount(path) }
     }
-    try DataFixtures.withFile(Array("a\n\nb".utf8)) { path in #expect(try LineSample.lineCount(path) == 3) }
+    let count = try DataFixtures.withFile(Array("a\n\nb".utf8)) { path throws(TrainingError) in
+      try LineSample.lineCount(path)
+    }
+    #expect(count == 3)
   }
 }

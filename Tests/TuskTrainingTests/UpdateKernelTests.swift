@@ -14,14 +14,14 @@ import Testing
     return rows.values
   }
 
-  /// Of a million numbers the share that is dropped lies within 5 standard deviations of the rate, at each position of the four
+  /// Of 131,072 numbers the share that is dropped lies within 5 standard deviations of the rate, at each position of the four
   /// that share a word, and so does that of neighbours that are both dropped.
   @Test(arguments: [Float(0.05), 0.1, 0.5, 0.9])
   func asManyAreDroppedAsTheRateSays(rate: Float) {
-    let count = 1 << 20
+    let count = 1 << 17
     let p = Double(rate)
     for back in everyBackward {
-      for key in [UInt64(0), 1 << 44, .max] {
+      for key in [UInt64(0), .max] {
         let x = dropped([Float](repeating: 1, count: count), back, key: key, rate: rate)
         var zeros = [0, 0, 0, 0]
         var pairs = 0
@@ -140,14 +140,16 @@ import Testing
       for step in 0..<5 {
         let corrections = (1 / (1 - pow(beta1, Double(step + 1))), 1 / (1 - pow(beta2, Double(step + 1))))
         var settings = TuskAdamW(
-          beta1: beta1, beta2: beta2, rate: Float(rate), epsilon: Float(epsilon), weightDecay: Float(weightDecay), correction1: Float(corrections.0), correction2: Float(corrections.1),
+          beta1: beta1, beta2: beta2, rate: Float(rate), epsilon: Float(epsilon), weightDecay: Float(weightDecay),
+          correction1: Float(corrections.0), correction2: Float(corrections.1),
           gradientScale: Float(scales[step]))
         back.adamw(&settings, values.base, gradients[step], m.base, v.base, n)
         for index in 0..<n {
           let g = Double(gradients[step][index]) * scales[step]
           exactM[index] = beta1 * exactM[index] + (1 - beta1) * g
           exactV[index] = beta2 * exactV[index] + (1 - beta2) * g * g
-          exact[index] -= rate * weightDecay * exact[index]
+          exact[index] -=
+            rate * weightDecay * exact[index]
             + rate * exactM[index] * corrections.0 / ((exactV[index] * corrections.1).squareRoot() + epsilon)
         }
       }

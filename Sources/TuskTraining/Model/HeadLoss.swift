@@ -24,7 +24,7 @@ enum HeadVectors: Int, CaseIterable {
 
 extension TrainingModel {
   /// The sum of the losses of all examples: cross-entropy of labels, squares of differences of numbers. Leaves the gradient of
-  /// `factor` times it, of the stream behind the last block, in `streamGradient`.
+  /// `factor` times it, of the encoder's output, in `encoderOutputGradient`.
   /// - Precondition: the task has a head of labels or numbers.
   func headLoss(factor: Float) -> Double {
     guard let head = task.section.head, let firstLinear = head.first else {
@@ -32,18 +32,7 @@ extension TrainingModel {
     }
     let count = examples.count
     let firstWidth = task.section.linear(at: firstLinear).outWidth
-    setHeadInput(head.input)
-    drop(vectors(.input), count: count * config.dModel, .headInput, slot: config.slots.encoderEnd)
-    apply(firstLinear, .input, .first)
-    var output = HeadVectors.hidden
-    activateHead(head.firstActivation, .first, .hidden, count: count * firstWidth)
-    if let second = head.second {
-      drop(vectors(.hidden), count: count * firstWidth, .headHidden, slot: config.slots.encoderEnd)
-      apply(second, .hidden, .second)
-      activateHead(head.secondActivation, .second, .output, count: count * head.outWidth)
-      output = .output
-    }
-    let loss = outputLoss(head, vectors(output), factor)
+    let loss = outputLoss(head, headOutput(head, firstLinear), factor)
     if let second = head.second {
       slope(head.secondActivation, .second, .output, count: count * head.outWidth)
       applyBackward(second, .hidden, .output, into: .hiddenGradient)
@@ -57,6 +46,21 @@ extension TrainingModel {
     drop(vectors(.inputGradient), count: count * config.dModel, .headInput, slot: config.slots.encoderEnd)
     setHeadInputBackward(head.input)
     return loss
+  }
+
+  /// [examples, outWidth] that the head makes of the encoder's output.
+  func headOutput(_ head: TaskHead, _ first: Int) -> UnsafeMutablePointer<Float> {
+    let count = examples.count
+    let firstWidth = task.section.linear(at: first).outWidth
+    setHeadInput(head.input)
+    drop(vectors(.input), count: count * config.dModel, .headInput, slot: config.slots.encoderEnd)
+    apply(first, .input, .first)
+    activateHead(head.firstActivation, .first, .hidden, count: count * firstWidth)
+    guard let second = head.second else { return vectors(.hidden) }
+    drop(vectors(.hidden), count: count * firstWidth, .headHidden, slot: config.slots.encoderEnd)
+    apply(second, .hidden, .second)
+    activateHead(head.secondActivation, .second, .output, count: count * head.outWidth)
+    return vectors(.output)
   }
 
   private func vectors(_ which: HeadVectors) -> UnsafeMutablePointer<Float> {
@@ -111,17 +115,24 @@ extension TrainingModel {
       weightGradient: backbone?.gradient(.pooler, .shared), biasGradient: backbone?.gradient(.poolerBias, .shared))
   }
 
+  /// The rows of the encoder's output that an example's head takes: one, or all but a prompt's.
+  private func headRows(_ input: HeadInput, _ segment: Segment) -> Range<Int> {
+    if input == .mean { return segment.start + examples.promptTokens..<segment.start + segment.count }
+    let first = segment.start + (task.section.prompt?.firstToken ?? 0)
+    return first..<first + 1
+  }
+
   /// input [examples, D] = the vectors of the encoder's output that `input` names.
   private func setHeadInput(_ input: HeadInput) {
     let width = config.dModel
     let x = vectors(.input)
-    for (example, segment) in examples.sources.enumerated() {
-      let first = encoderExit + segment.start * width
-      let row = x + example * width
-      row.update(from: first, count: width)
+    for example in 0..<examples.count {
+      let rows = headRows(input, examples.sources[example])
+      let vector = x + example * width
+      vector.update(from: encoderOutput + rows.lowerBound * width, count: width)
       guard input == .mean else { continue }
-      for token in 1..<max(segment.count, 1) { kernels.add_f32(row, first + token * width, width) }
-      kernels.scale_f32(row, 1 / Float(segment.count), width)
+      for row in rows.lowerBound + 1..<rows.upperBound { kernels.add_f32(vector, encoderOutput + row * width, width) }
+      kernels.scale_f32(vector, 1 / Float(rows.count), width)
     }
     guard input == .pooler else { return }
     vectors(.poolerInput).update(from: x, count: examples.count * width)
@@ -132,18 +143,17 @@ extension TrainingModel {
   private func setHeadInputBackward(_ input: HeadInput) {
     let width = config.dModel
     let dx = vectors(.inputGradient)
-    let streamGradient = arena.floats(regions.streamGradient)
+    let gradient = encoderOutputGradient
     if input == .pooler {
       slope(.tanh, .pooled, .inputGradient, count: examples.count * width)
       multiplyBackward(vectors(.poolerInput), rows: examples.count, poolerProduct, dx, into: vectors(.input))
       dx.update(from: vectors(.input), count: examples.count * width)
     }
-    streamGradient.update(repeating: 0, count: examples.sourceRows * width)
-    for (example, segment) in examples.sources.enumerated() {
-      let tokens = input == .mean ? segment.count : 1
-      for token in 0..<tokens {
-        kernels.axpy_f32(
-          streamGradient + (segment.start + token) * width, 1 / Float(tokens), dx + example * width, width)
+    gradient.update(repeating: 0, count: examples.sourceRows * width)
+    for example in 0..<examples.count {
+      let rows = headRows(input, examples.sources[example])
+      for row in rows {
+        kernels.axpy_f32(gradient + row * width, 1 / Float(rows.count), dx + example * width, width)
       }
     }
   }

@@ -30,19 +30,33 @@ extension TrainingModel {
     let rows = examples.sourceRows
     let prompt = task.section.prompt
     drop(streamGradient, count: rows * width, .embeddings, slot: config.slots.encoderStart)
+    let finished = prompt?.stage == .embeddings ? prompt : nil
+    if let finished { addPromptGradient(finished, streamGradient) }
     var dSums = streamGradient
     if config.hasEmbeddingNorm, embeddingNorm.isTrained || prompt?.stage == .wordEmbeddings {
       let sums = arena.floats(regions.normed)
       dSums = arena.floats(regions.normedGradient)
+      // What stands in the place of finished embeddings has not passed the norm.
+      if finished != nil {
+        for example in 0..<examples.count {
+          (streamGradient + examples.sources[example].start * width).update(
+            repeating: 0, count: examples.promptTokens * width)
+        }
+      }
       sumEmbeddings(into: sums)
       dSums.update(repeating: 0, count: rows * width)
       normalizeBackward(sums, rows: rows, embeddingNorm, streamGradient, into: dSums)
     }
     addSourceEmbeddingGradients(dSums)
-    guard let prompt else { return }
+    if let prompt, finished == nil { addPromptGradient(prompt, dSums) }
+  }
+
+  /// The gradient of the prompt takes in those of its rows.
+  private func addPromptGradient(_ prompt: TaskPrompt, _ rows: UnsafePointer<Float>) {
     let gradient = task.gradient(prompt.embeddings)
-    for segment in examples.sources {
-      kernels.add_f32(gradient, dSums + segment.start * width, prompt.tokenCount * width)
+    for example in 0..<examples.count {
+      kernels.add_f32(
+        gradient, rows + examples.sources[example].start * config.dModel, prompt.tokenCount * config.dModel)
     }
   }
 
@@ -50,8 +64,8 @@ extension TrainingModel {
 
   private func placePrompts(in stream: UnsafeMutablePointer<Float>) {
     guard let prompt = task.section.prompt else { return }
-    for segment in examples.sources {
-      (stream + segment.start * config.dModel).update(
+    for example in 0..<examples.count {
+      (stream + examples.sources[example].start * config.dModel).update(
         from: task.section.floats(prompt.embeddings), count: prompt.tokenCount * config.dModel)
     }
   }
@@ -61,7 +75,8 @@ extension TrainingModel {
     // Where the first token stands: words of a prompt take positions, finished ones none.
     let positionsBehind = task.section.prompt?.stage == .embeddings ? examples.promptTokens : 0
     placePrompts(in: stream)
-    for segment in examples.sources {
+    for example in 0..<examples.count {
+      let segment = examples.sources[example]
       for position in 0..<segment.count {
         let row = segment.start + position
         let x = stream + row * width

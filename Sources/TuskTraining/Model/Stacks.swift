@@ -28,6 +28,14 @@ extension TrainingModel {
     arena.floats(regions.decoderEntries) + config.decoderLayerCount * plan.rows.target * config.dModel
   }
 
+  /// [R, D] that a head or a decoder takes, and its gradient: on a post-norm backbone the stream behind the last block.
+  var encoderOutput: UnsafeMutablePointer<Float> {
+    config.normPlacement == .before ? arena.floats(regions.encoded) : encoderExit
+  }
+  var encoderOutputGradient: UnsafeMutablePointer<Float> {
+    arena.floats(config.normPlacement == .before ? regions.encodedGradient : regions.streamGradient)
+  }
+
   func encode() {
     embedSources(into: encoderBlock(0).entry)
     for layer in 0..<config.layerCount { encodeBlock(encoderBlock(layer)) }
@@ -50,7 +58,7 @@ extension TrainingModel {
         encoderExit, rows: rows, norm(config.slots.encoderEnd, .finalNorm, .encoder), dEncoded, into: streamGradient)
     }
     clearBiasGradient(.encoder)
-    for layer in (0..<config.layerCount).reversed() {
+    for layer in stride(from: config.layerCount - 1, through: 0, by: -1) {
       let block = encoderBlock(layer)
       // The decoder's blocks lie in the same memory.
       if !plan.keepsActivations && (config.hasDecoder || layer < config.layerCount - 1) { encodeBlock(block) }
@@ -80,7 +88,7 @@ extension TrainingModel {
     let streamGradient = arena.floats(regions.streamGradient)
     arena.floats(regions.encodedGradient).update(repeating: 0, count: examples.sourceRows * config.dModel)
     clearBiasGradient(.decoder)
-    for layer in (0..<config.decoderLayerCount).reversed() {
+    for layer in stride(from: config.decoderLayerCount - 1, through: 0, by: -1) {
       let block = decoderBlock(layer)
       if !plan.keepsActivations && layer < config.decoderLayerCount - 1 { decodeBlock(block) }
       feedForwardBackward(arena.floats(block.regions.afterCross), block, into: streamGradient)

@@ -79,7 +79,8 @@ public final class TrainableTask {
 
   /// Forgets the gradients of what is not trained.
   func clearFrozenGradients() {
-    for tensor in frozenTensors {
+    for index in frozenTensors.indices {
+      let tensor = frozenTensors[index]
       gradient(tensor).update(repeating: 0, count: section.tensor(at: tensor).shape.elementCount)
     }
   }

@@ -162,7 +162,7 @@ struct TrainingRegions: Sendable {
     decoderEntries = map.floats(
       config.hasDecoder ? (config.decoderLayerCount + 1).saturatingProduct(target) : 0, width)
     encoded = map.floats(config.normPlacement == .before ? rows.source : 0, width)
-    encodedGradient = map.floats(config.hasDecoder ? rows.source : 0, width)
+    encodedGradient = map.floats(config.normPlacement == .before ? rows.source : 0, width)
     var encoder: [BlockRegions] = []
     var decoder: [BlockRegions] = []
     var end = map

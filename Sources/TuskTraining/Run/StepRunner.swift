@@ -67,13 +67,14 @@ public final class StepRunner {
   /// The loss of examples, and its gradients in the task.
   func computeGradients(_ set: ExampleSet, _ positions: ArraySlice<Int>, step: Int) -> Double {
     var divisor = 0
-    for position in positions { divisor += max(set.targetCount(position), 1) }
+    for index in positions.indices { divisor += max(set.targetCount(positions[index]), 1) }
     var loss = 0.0
     var pack: UInt64 = 0
     task.clearGradients()
     backbone?.clearGradients()
     model.examples.removeAll()
-    for position in positions {
+    for index in positions.indices {
+      let position = positions[index]
       if !model.hasRoom(source: set.sourceCount(position), target: set.targetCount(position)) {
         loss += runPack(&pack, step: step, divisor: divisor)
       }

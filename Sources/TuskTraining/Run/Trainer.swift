@@ -189,7 +189,7 @@ public final class Trainer {
   /// - Returns: whether to go on.
   private func endEpoch(_ epoch: Int, _ onEvent: (TrainingEvent) -> Bool) throws(TrainingError) -> Bool {
     let start = tusk_monotonic_nanoseconds()
-    guard tusk_backward_select().pointee.sum_of_squares(task.values, task.count).isFinite else {
+    guard tusk_backward_select(nil).pointee.sum_of_squares(task.values, task.count).isFinite else {
       throw TrainingError(
         .notFinite, file: training.file,
         "step \(step), the last of epoch \(epoch + 1): found numbers in the task that are not finite; a lower learning rate "
