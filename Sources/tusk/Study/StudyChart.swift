@@ -13,6 +13,8 @@ struct StudyChart {
   private let rowStep = 310.0
   private let mostColumns = 3
   private let markSize = 15.0
+  /// Between two methods at the same number of examples, if there is room.
+  private let curveStep = 10.0
 
   /// Colours that the colour-blind tell apart, and then darker ones; marks carry numbers besides.
   private static let colors = [
@@ -55,7 +57,7 @@ struct StudyChart {
   private var subtitle: String {
     let missing = report.missingRuns > 0 ? ", \(report.missingRuns.grouped) missing" : ""
     return "\(report.backboneParameters.grouped) parameters; \(report.runs.counted("run"))\(missing); "
-      + "bars are standard deviations over seeds"
+      + "bars are standard deviations over seeds; points that would hide each other stand side by side"
   }
 
   private var costPanels: [Panel] {
@@ -100,7 +102,7 @@ struct StudyChart {
       drawMark(&svg, position, x + markSize / 2, lineY - 5)
       svg.text(method.method, x + 26, lineY, isBold: true)
       svg.text(
-        "\(method.trainedParameters.grouped) (\(String(format: "%.3f", method.percentOfBackbone)) %)", x + 126, lineY)
+        "\(method.trainedParameters.grouped) (\(String(format: "%.3f", method.percentOfBackbone)) %)", x + 138, lineY)
       if report.tasks.count > 1, method.average != nil {
         svg.text(StudyReport.hundredths(method.average), x + 364, lineY, anchor: .end)
       }
@@ -132,19 +134,41 @@ struct StudyChart {
     svg.text(
       panel.isCurve ? "training examples" : "trained parameters, without the head", left + panelWidth / 2, bottom + 38,
       size: 12, fill: "#555555", anchor: .middle)
+    let places = places(panel, x)
     if panel.isCurve {
-      for (from, to) in zip(panel.points, panel.points.dropFirst()) where from.method == to.method {
-        svg.line(x(from.x), y(from.value.mean), x(to.x), y(to.value.mean), stroke: color(from.method))
-      }
-    }
-    for point in panel.points {
-      if let spread = point.value.spread {
+      for position in panel.points.indices.dropLast() {
+        let (from, to) = (panel.points[position], panel.points[position + 1])
+        guard from.method == to.method else { continue }
         svg.line(
-          x(point.x), y(point.value.mean - spread), x(point.x), y(point.value.mean + spread),
-          stroke: color(point.method))
+          places[position], y(from.value.mean), places[position + 1], y(to.value.mean), stroke: color(from.method))
       }
     }
-    for point in panel.points { drawMark(&svg, point.method, x(point.x), y(point.value.mean)) }
+    for (point, place) in zip(panel.points, places) {
+      guard let spread = point.value.spread else { continue }
+      svg.line(place, y(point.value.mean - spread), place, y(point.value.mean + spread), stroke: color(point.method))
+    }
+    for (point, place) in zip(panel.points, places) { drawMark(&svg, point.method, place, y(point.value.mean)) }
+  }
+
+  /// Where each point stands: those that would hide each other stand side by side.
+  private func places(_ panel: Panel, _ x: (Double) -> Double) -> [Double] {
+    var places = panel.points.map { x($0.x) }
+    if panel.isCurve {
+      let ticks = Set(places).sorted()
+      let count = Double(report.methods.count)
+      let gap = zip(ticks, ticks.dropFirst()).map { $1 - $0 }.min() ?? panelWidth
+      let step = min(curveStep, gap / (count + 1))
+      for (position, point) in panel.points.enumerated() {
+        places[position] += (Double(point.method) - (count - 1) / 2) * step
+      }
+      return places
+    }
+    var last = -Double.infinity
+    for position in places.indices.sorted(by: { places[$0] < places[$1] }) {
+      places[position] = max(places[position], last + markSize)
+      last = places[position]
+    }
+    return places
   }
 }
 
@@ -169,16 +193,14 @@ private struct Scale {
     let most = log10(x.max()!)
     let room = max((most - least) * Self.margin, 0.05)
     logs = least - room...most + room
-    if isCurve {
-      xTicks = Set(x).sorted()
-    } else {
-      let range = logs
-      // 1, 2 and 5 by powers of ten, or 1 and 3 where that were too many.
-      let factors = most - least > 1.2 ? [1.0, 3.0] : [1.0, 2.0, 5.0]
-      xTicks = (Int(range.lowerBound.rounded(.down))...Int(range.upperBound.rounded(.up))).flatMap { power in
-        factors.map { $0 * pow(10, Double(power)) }
-      }.filter { range.contains(log10($0)) }
-    }
+    // 1, 2 and 5 by powers of ten, or 1 and 3 where that were too many.
+    let factors = most - least > 1.2 ? [1.0, 3.0] : [1.0, 2.0, 5.0]
+    let range = logs
+    let round = (Int(range.lowerBound.rounded(.down))...Int(range.upperBound.rounded(.up))).flatMap { power in
+      factors.map { $0 * pow(10, Double(power)) }
+    }.filter { range.contains(log10($0)) }
+    // An axis has to say where it is.
+    xTicks = isCurve ? Set(x).sorted() : round.isEmpty ? [x.min()!] : round
   }
 
   func share(ofX value: Double) -> Double {

@@ -49,9 +49,14 @@ struct StudyProcess {
       exitCode: isFault ? Failure.internalFault : process.terminationStatus,
       output: output.fileHandleForReading.readDataToEndOfFile(),
       message: isFault
-        ? "tusk \(arguments[0]) was ended by signal \(process.terminationStatus)"
-        : lines.last.map { String($0).replacingOccurrences(of: "tusk: ", with: "") } ?? "no message",
+        ? "tusk \(arguments[0]) was ended by signal \(process.terminationStatus)" : Self.message(lines.last),
       processorSeconds: Self.processorSeconds - before)
+  }
+
+  /// A command's last line without the program's name in front.
+  private static func message(_ line: Substring?) -> String {
+    guard let line else { return "no message" }
+    return String(line.hasPrefix("tusk: ") ? line.dropFirst(6) : line)
   }
 
   /// Of the children that have ended.

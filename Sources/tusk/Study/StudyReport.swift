@@ -82,7 +82,8 @@ struct StudyReport: Encodable {
     tasks = plan.tasks.map { task in
       let ofTask = found.first { $0.task == task.name }
       return Task(
-        name: task.name, metrics: ofTask.map { $0.metrics.keys.sorted() } ?? [], examples: plan.exampleCounts(task),
+        name: task.name, metrics: ofTask?.metrics.keys.sorted() ?? task.preset?.metrics.map(\.rawValue) ?? [],
+        examples: plan.exampleCounts(task),
         validationExamples: ofTask?.judgedExamples ?? task.validationLines)
     }
     let tasks = self.tasks
