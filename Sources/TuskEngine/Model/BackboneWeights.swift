@@ -65,6 +65,12 @@ final class BackboneWeights {
       }
       matrices.append(WeightMatrix(tensor))
     }
+    // Rows of an embedding are read here and there, unless it is the head, too.
+    let shared = file.weights(group: 0)
+    let isHead = config.hasDecoder && config.hasTiedHead
+    let last = file.weights(group: config.groupCount - 1)
+    file.mapping.expectReads(
+      scattered: shared.offset..<shared.offset + (isHead ? 0 : shared.count), wholeTo: last.offset + last.count)
     self.matrices = matrices
     firstPositions = positions
     blockStrides = strides
