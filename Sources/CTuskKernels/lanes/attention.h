@@ -155,11 +155,9 @@ INLINE void ISA(attend_group)(const TuskAttention *a, size_t query, size_t first
     for (size_t j = visible; j < count; j++) w[j] = 0;
     longest = visible > longest ? visible : longest;
   }
-  switch (a->element) {
-  case TuskElementF16: ISA(add_values)(a, query, firstKey, longest, weights, factors, QT, TuskElementF16); break;
-  case TuskElementI8: ISA(add_values)(a, query, firstKey, longest, weights, factors, QT, TuskElementI8); break;
-  default: ISA(add_values)(a, query, firstKey, longest, weights, factors, QT, TuskElementF32);
-  }
+#define ADD_VALUES(element) ISA(add_values)(a, query, firstKey, longest, weights, factors, QT, element)
+  WITH_ELEMENT(a->element, ADD_VALUES);
+#undef ADD_VALUES
 }
 
 static void ISA(attend_f32)(const TuskAttention *a, float *scratch) {
