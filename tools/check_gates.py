@@ -59,9 +59,10 @@ GATES: list[Gate] = [
          "TUSK_EMBEDDED=1 swift build --scratch-path .build-embedded-static -c release --product tusk-nano "
          "-Xswiftc -Xclang-linker -Xswiftc -static && "
          "tools/check_nano.py --model .build/minilm-packed/minilm-int8.tusk --task .build/minilm-packed/sst2.tusk",
-         last(r"nano: ([\d,]+ bytes)"), "<= 400,000 and 1,500,000 bytes +- 5 %, <= 2 MB private, start <= 1.3 answers"),
-    Gate("cross-aarch64", "tusk-nano for 64-bit ARM gives this machine's bits: kernels, answers, golden cases",
-         "swift build -c release --product tusk && tools/cross aarch64 --golden",
+         last(r"nano: ([\d,]+ bytes)"), "<= 400,000 and 1,500,000 bytes, <= 2 MB private, as recorded; start <= 1.3 answers"),
+    Gate("cross-aarch64", "tusk-nano and libtusk for 64-bit ARM give this machine's bits: kernels, answers, golden cases",
+         "swift build -c release --product tusk && tools/minilm && tools/cross aarch64 --golden --model "
+         ".build/minilm-packed/minilm-int8.tusk .build/minilm-packed/sst2.tusk --text 'a thoughtful and moving film'",
          last(r"golden: (\d+) answers of tusk-nano", " golden answers bit for bit"), "all the same"),
     Gate("cross-embedded", "the engine without an operating system answers on a Cortex-M4, and leaves little undefined",
          "tools/cross riscv32 && tools/cross armv7em",
@@ -103,7 +104,7 @@ GATES: list[Gate] = [
          "tools/check_footprint.py", last(r"footprint: ([\d,]+ bytes private)"), "plan +- 3 % or 256 KB"),
     Gate("library", "libtusk answers from C and Python as PyTorch does, with the interface it promised",
          "swift build -c release --product tusk && tools/check_library.py", last(r"Swift runtime: (\d+ bytes)"),
-         "no difference to Tests/LibraryTests/abi.txt, 0 allocations in the caller's memory, 390000 to 430000 bytes"),
+         "no difference to Tests/LibraryTests/abi.txt, 0 allocations in the caller's memory, 380000 to 420000 bytes"),
     Gate("readme", "every command of the README does what it says",
          "tools/check_readme.py", last(r"(\d+) blocks ran", " blocks ran"), "all run"),
 ]

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Hold the size, the memory and the start of tusk-nano to limits, as Embedded Swift.
 
-Size: the stripped program, dynamic and static, at most LIMIT and within 5 % of what is recorded here, in both directions.
-Memory: MiniLM with a task answers a text of 32 tokens; the private bytes (RssAnon), and the peak without the pages of the
-model. Start: the processor's time of a process with one answer, less what starting `cat` takes, beside that of one more answer;
+What is recorded here has to hold in both directions, so that a gain is recorded, too. Size: the stripped program, dynamic and
+static. Memory: MiniLM with a task answers a text of 32 tokens; the private bytes (RssAnon), and the peak without the pages of
+the model. Start: the processor's time of a process with one answer, less what starting `cat` takes, beside that of one more answer;
 warm.
 
   tools/check_nano.py --model .build/minilm-packed/minilm-int8.tusk --task .build/minilm-packed/sst2.tusk
@@ -12,16 +12,17 @@ warm.
 from __future__ import annotations
 
 import argparse
+import re
 import resource
 import subprocess
 import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
-DYNAMIC_LIMIT, STATIC_LIMIT = 400_000, 1_500_000
-RECORDED = {"dynamic": 394_000, "static": 1_150_000}
-SIZE_TOLERANCE = 0.05
-PRIVATE_LIMIT, PEAK_LIMIT = 2_000_000, 3_000_000
+LIMITS = {"dynamic": 400_000, "static": 1_500_000, "private": 2_000_000, "peak without the model": 3_000_000}
+RECORDED = {"dynamic": 391_000, "static": 1_150_000, "private": 811_000, "peak without the model": 2_320_000}
+# Pages that the C library touches differ between machines.
+TOLERANCES = {"dynamic": 0.05, "static": 0.05, "private": 0.10, "peak without the model": 0.10}
 START_LIMIT = 1.3
 RUNS, MORE_ANSWERS = 21, 10
 # 32 tokens with [CLS] and [SEP].
@@ -37,6 +38,11 @@ class Judge:
         self.failures += not good
         print(f"{'ok  ' if good else 'FAIL'} {line}", flush=True)
 
+    def bytes(self, name: str, count: int) -> None:
+        limit, recorded, tolerance = LIMITS[name], RECORDED[name], TOLERANCES[name]
+        self(count <= limit and abs(count - recorded) <= tolerance * recorded,
+             f"{name} {count:,} bytes, at most {limit:,}, recorded {recorded:,} +- {tolerance:.0%}")
+
 
 def stripped_bytes(program: Path) -> int:
     stripped = program.with_suffix(".stripped")
@@ -45,10 +51,8 @@ def stripped_bytes(program: Path) -> int:
 
 
 def check_sizes(judge: Judge, programs: dict[str, Path]) -> None:
-    for name, limit in (("dynamic", DYNAMIC_LIMIT), ("static", STATIC_LIMIT)):
-        count, recorded = stripped_bytes(programs[name]), RECORDED[name]
-        judge(count <= limit and abs(count - recorded) <= SIZE_TOLERANCE * recorded,
-              f"{name} {count:,} bytes, at most {limit:,}, recorded {recorded:,} +- {SIZE_TOLERANCE:.0%}")
+    for name, program in programs.items():
+        judge.bytes(name, stripped_bytes(program))
 
 
 def check_libraries(judge: Judge, program: Path) -> None:
@@ -58,13 +62,20 @@ def check_libraries(judge: Judge, program: Path) -> None:
 
 
 def check_memory(judge: Judge, command: list[str]) -> None:
-    done = subprocess.run([*command, "--source-tokens", "32", "--footprint", TEXT], capture_output=True, text=True,
-                          check=True)
-    use = {name: int(value) for name, value in (line.split("=") for line in done.stderr.split())}
-    private, peak = use["measuredAnonymous"], use["measuredPeak"]
-    model = min(use["mappedBackbone"] + use["mappedTasks"], use["measuredFile"])
-    judge(private <= PRIVATE_LIMIT, f"private {private:,} bytes, at most {PRIVATE_LIMIT:,}")
-    judge(peak - model <= PEAK_LIMIT, f"peak {peak:,} bytes, {peak - model:,} without the model, at most {PEAK_LIMIT:,}")
+    """As the kernel counts it when the answer is there."""
+    with subprocess.Popen([*command, "--source-tokens", "32", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as nano:
+        nano.stdin.write((TEXT + "\n").encode())
+        nano.stdin.flush()
+        nano.stdout.readline()
+        status = Path(f"/proc/{nano.pid}/status").read_text()
+        smaps = Path(f"/proc/{nano.pid}/smaps").read_text()
+        nano.stdin.close()
+    use = {name: 1024 * int(count) for name, count in re.findall(r"^(RssAnon|VmHWM):\s+(\d+) kB", status, re.MULTILINE)}
+    files = "|".join(re.escape(str(Path(file).resolve())) for file in command[1:])
+    mapped = re.findall(rf" (?:{files})$.*?^Rss:\s+(\d+) kB", smaps, re.MULTILINE | re.DOTALL)
+    model = 1024 * sum(map(int, mapped))
+    judge.bytes("private", use["RssAnon"])
+    judge.bytes("peak without the model", use["VmHWM"] - model)
 
 
 def processor_seconds(command: list[str], lines: int) -> float:

@@ -54,16 +54,16 @@ cross_embedded() {
   for module in "${swift_modules[@]}" Answer; do mv "$output/$module.o" "$output/objects/"; done
   check_undefined "$output" "$allowed"
   if [ "$target" = armv7em ]; then run_on_cortex_m4 "$output" "${machine[@]}"; fi
-  report_code "$output"
+  report_code "$output" "$target"
 }
 
-# Bytes of code and constants by module, of what the linker keeps.
+# Bytes of code and constants by module, of what the linker keeps; all together as tools/embedded/README.md says, within 5 %.
 report_code() {
-  local output=$1
+  local output=$1 target=$2
   ld.lld --gc-sections --warn-unresolved-symbols -e tusk_embedded_answer -Map="$output/map" -o "$output/linked" \
     "$output"/objects/*.o 2>/dev/null
-  python3 - "$output/map" <<'PYTHON'
-import collections, re, sys
+  python3 - "$output/map" "$target" tools/embedded/README.md <<'PYTHON'
+import collections, pathlib, re, sys
 
 kept = collections.Counter()
 for line in open(sys.argv[1]):
@@ -72,7 +72,13 @@ for line in open(sys.argv[1]):
         kept[part[2]] += int(part[1], 16)
 for name, count in kept.most_common():
     print(f"{name:14} {count:7,} bytes")
-print(f"{'all':14} {sum(kept.values()):7,} bytes")
+total = sum(kept.values())
+print(f"{'all':14} {total:7,} bytes")
+rows = {cells[0]: cells[1:] for line in pathlib.Path(sys.argv[3]).read_text().splitlines()
+        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 3}
+recorded = int(rows["all"][rows[""].index(sys.argv[2])].replace(",", ""))
+if abs(total - recorded) > 0.05 * recorded:
+    sys.exit(f"{sys.argv[3]} says {recorded:,} bytes")
 PYTHON
 }
 

@@ -2,6 +2,9 @@
 
 #include <stdatomic.h>
 
+/// Features that tables need, as bits.
+enum { HAS_AVX2 = 1, HAS_AVXVNNI = 2, HAS_AVX512VNNI = 4, HAS_DOTPROD = 8 };
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 
@@ -19,31 +22,30 @@ enum {
 static const unsigned LEAF_7_EBX_AVX512VL = 1u << 31;
 
 /// Register state the operating system saves: bits 1 and 2 are the SSE and AVX registers, 5 to 7 those of AVX-512.
-static uint64_t saved_state(void) {
-  unsigned a, b, c, d;
-  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & LEAF_1_ECX_OSXSAVE)) return 0;
-  unsigned low, high;
-  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return (uint64_t)high << 32 | low;
-}
+enum { STATE_AVX = 0x06, STATE_AVX512 = 0xE6 };
 
-/// AVX2 with conversions of half precision, which every processor with AVX2 has; a virtual machine may hide them.
-static bool has_avx2(void) {
+/// Every question leaves a virtual machine for microseconds, so each is asked once.
+static unsigned features(void) {
   unsigned a, b, c, d;
-  if ((saved_state() & 0x6) != 0x6 || !__get_cpuid(1, &a, &b, &c, &d) || !(c & LEAF_1_ECX_F16C)) return false;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & LEAF_7_EBX_AVX2);
-}
-
-static bool has_avxvnni(void) {
-  unsigned a, b, c, d;
-  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & LEAF_7_1_EAX_AVXVNNI);
-}
-
-static bool has_avx512vnni(void) {
-  unsigned a, b, c, d;
-  if (!has_avx2() || (saved_state() & 0xE6) != 0xE6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  if (__get_cpuid_max(0, NULL) < 7) return 0;
+  __cpuid(1, a, b, c, d);
+  // Every processor with AVX2 converts half precision; a virtual machine may hide that.
+  if (!(c & LEAF_1_ECX_OSXSAVE) || !(c & LEAF_1_ECX_F16C)) return 0;
+  unsigned state, high;
+  __asm__ volatile("xgetbv" : "=a"(state), "=d"(high) : "c"(0));
+  __cpuid_count(7, 0, a, b, c, d);
+  if ((state & STATE_AVX) != STATE_AVX || !(b & LEAF_7_EBX_AVX2)) return 0;
+  unsigned found = HAS_AVX2;
   const unsigned needed = LEAF_7_EBX_AVX512F | LEAF_7_EBX_AVX512BW | LEAF_7_EBX_AVX512VL;
-  return (b & needed) == needed && (c & LEAF_7_ECX_AVX512VNNI);
+  if ((state & STATE_AVX512) == STATE_AVX512 && (b & needed) == needed && (c & LEAF_7_ECX_AVX512VNNI)) {
+    found |= HAS_AVX512VNNI;
+  }
+  // The highest part of leaf 7.
+  if (a >= 1) {
+    __cpuid_count(7, 1, a, b, c, d);
+    if (a & LEAF_7_1_EAX_AVXVNNI) found |= HAS_AVXVNNI;
+  }
+  return found;
 }
 #elif defined(__aarch64__) && defined(__ELF__)
 
@@ -52,34 +54,30 @@ __attribute__((weak)) unsigned long getauxval(unsigned long type);
 
 enum { AUXILIARY_HWCAP = 16, HWCAP_ASIMDDP = 1 << 20 };
 
-static bool has_dotprod(void) { return getauxval != NULL && (getauxval(AUXILIARY_HWCAP) & HWCAP_ASIMDDP); }
-#elif defined(__aarch64__)
-static bool has_dotprod(void) {
-#if defined(__ARM_FEATURE_DOTPROD)
-  return true;
-#else
-  return false;
-#endif
+static unsigned features(void) {
+  return getauxval != NULL && (getauxval(AUXILIARY_HWCAP) & HWCAP_ASIMDDP) ? HAS_DOTPROD : 0;
 }
+#elif defined(__ARM_FEATURE_DOTPROD)
+static unsigned features(void) { return HAS_DOTPROD; }
+#else
+static unsigned features(void) { return 0; }
 #endif
-
-static bool always(void) { return true; }
 
 typedef struct {
   const TuskKernels *kernels;
-  bool (*isPresent)(void);
+  unsigned needed;
 } Candidate;
 
 /// From least to best: a cap is a position in this list.
 static const Candidate candidates[] = {
-    {&tusk_kernels_portable, always},
+    {&tusk_kernels_portable, 0},
 #if defined(__x86_64__)
-    {&tusk_kernels_avx2, has_avx2},
-    {&tusk_kernels_avxvnni, has_avxvnni},
-    {&tusk_kernels_avx512vnni, has_avx512vnni},
+    {&tusk_kernels_avx2, HAS_AVX2},
+    {&tusk_kernels_avxvnni, HAS_AVXVNNI},
+    {&tusk_kernels_avx512vnni, HAS_AVX512VNNI},
 #elif defined(__aarch64__)
-    {&tusk_kernels_neon, always},
-    {&tusk_kernels_neondot, has_dotprod},
+    {&tusk_kernels_neon, 0},
+    {&tusk_kernels_neondot, HAS_DOTPROD},
 #endif
 };
 
@@ -110,9 +108,10 @@ const TuskKernels *tusk_kernels_select(const char *cap, TuskSelection *selection
       found.unknownName = false;
     }
   }
+  const unsigned present = features();
   int choice = highest;
   for (; choice > 0; choice--) {
-    if (!candidates[choice].isPresent()) continue;
+    if (candidates[choice].needed & ~present) continue;
     if (is_proven(choice)) break;
     if (found.failedName == NULL) found.failedName = candidates[choice].kernels->name;
   }

@@ -8,6 +8,7 @@
 #define FLOATS(name) name##_portable
 #if defined(__x86_64__)
 // There these prove the others, and serve processors before 2013: a tenth of tusk-nano is too much for that.
+#define TUSK_COMPACT
 #pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #include "lanes/all.h"
 #pragma clang attribute pop

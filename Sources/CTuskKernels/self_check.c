@@ -1,9 +1,12 @@
 #include "tables.h"
 
 /// Sizes that leave a tail in every tile: M, N and K are multiples of nothing. CHECK_MOST_M and CHECK_MOST_N reach
-/// the tiles of many activations.
+/// the tiles of many activations. Small, since every start of a program pays for them.
 enum { CHECK_M = 13, CHECK_N = 11, CHECK_K = 199, CHECK_STRIDE = 256, CHECK_D = 20 };
 enum { CHECK_MOST_M = 31, CHECK_MOST_N = 19 };
+
+/// Queries are a group and one alone, rows of keys more than a tile.
+enum { CHECK_QUERIES = 5, CHECK_ROWS = 70, CHECK_PREFIX = 13 };
 
 /// A fixed sequence without period in reach; full range of codes in its top byte.
 static uint32_t next_word(uint32_t *state) {
@@ -72,9 +75,12 @@ static bool integers_agree(const TuskKernels *candidate, const TuskKernels *refe
 /// What every float operation gave.
 typedef struct {
   float product[CHECK_M * CHECK_M];
+  uint16_t halves[CHECK_ROWS * CHECK_D];
+  int8_t codes[CHECK_ROWS * CHECK_D];
+  float scales[CHECK_ROWS];
   /// Of rows of each element.
-  float attended[TuskElementI8 + 1][CHECK_M * CHECK_D];
-  float combined[TuskElementI8 + 1][CHECK_M * CHECK_D];
+  float attended[TuskElementI8 + 1][CHECK_QUERIES * CHECK_D];
+  float combined[TuskElementI8 + 1][CHECK_QUERIES * CHECK_D];
   float rmsNormed[CHECK_M * CHECK_D];
   float layerNormed[CHECK_M * CHECK_D];
   float activated[TuskActivationLast + 1][CHECK_D];
@@ -89,46 +95,43 @@ typedef struct {
 
 enum { CHECK_TERMS = 2, CHECK_RANK = 3 };
 
-/// keys [CHECK_K, CHECK_D] as rows of each element, made by the kernels themselves.
+/// keys [CHECK_ROWS, CHECK_D] as rows of each element, made by the kernels themselves.
 static void check_rows(const TuskKernels *k, const float *x, const float *keys, float *scratch, FloatOutputs *out) {
-  uint16_t halves[CHECK_K * CHECK_D];
-  int8_t codes[CHECK_K * CHECK_D];
-  float scales[CHECK_K];
-  k->convert_f16_f32(keys, CHECK_K * CHECK_D, halves);
-  k->quantize_i8_f32(keys, CHECK_K, CHECK_D, codes, scales);
-  const void *rows[] = {[TuskElementF32] = keys, [TuskElementF16] = halves, [TuskElementI8] = codes};
+  k->convert_f16_f32(keys, CHECK_ROWS * CHECK_D, out->halves);
+  k->quantize_i8_f32(keys, CHECK_ROWS, CHECK_D, out->codes, out->scales);
+  const void *rows[] = {[TuskElementF32] = keys, [TuskElementF16] = out->halves, [TuskElementI8] = out->codes};
   for (int element = TuskElementF32; element <= TuskElementI8; element++) {
     TuskAttention head = {.queries = x,
                           .queryStride = CHECK_D,
-                          .queryCount = CHECK_M,
+                          .queryCount = CHECK_QUERIES,
                           .element = (TuskElement)element,
                           .keys = rows[element],
                           .keyStride = CHECK_D,
                           .values = rows[element],
                           .valueStride = CHECK_D,
-                          .keyScales = scales,
-                          .valueScales = scales,
+                          .keyScales = out->scales,
+                          .valueScales = out->scales,
                           .scaleStride = 1,
-                          .keyCount = CHECK_K,
+                          .keyCount = CHECK_ROWS,
                           .prefixKeys = x,
                           .prefixValues = x,
                           .prefixStride = CHECK_D,
-                          .prefixCount = CHECK_M,
+                          .prefixCount = CHECK_PREFIX,
                           .dKV = CHECK_D,
                           .scale = 0.25f,
-                          .firstQueryIndex = 60,
+                          .firstQueryIndex = CHECK_ROWS - CHECK_QUERIES,
                           .causal = true,
                           .out = out->attended[element],
                           .outStride = CHECK_D};
     k->attend_f32(&head, scratch);
     TuskCombine product = {.x = x,
                            .xStride = CHECK_D,
-                           .M = CHECK_M,
+                           .M = CHECK_QUERIES,
                            .rows = rows[element],
                            .element = (TuskElement)element,
                            .rowStride = CHECK_D,
-                           .scales = element == TuskElementI8 ? scales : NULL,
-                           .N = CHECK_D,
+                           .scales = element == TuskElementI8 ? out->scales : NULL,
+                           .N = CHECK_D - 1,
                            .K = CHECK_D,
                            .y = out->combined[element],
                            .yStride = CHECK_D};
@@ -163,7 +166,7 @@ static void check_kronecker(const TuskKernels *k, const float *x, const float *f
   k->kronecker_f32(&layer, x, CHECK_D, 1, out->dense, CHECK_D, scratch, NULL);
 }
 
-/// x [CHECK_M, CHECK_D], keys [CHECK_K, CHECK_D].
+/// x [CHECK_M, CHECK_D], keys [CHECK_ROWS, CHECK_D].
 static void check_floats(const TuskKernels *k, const float *x, const float *keys, float *scratch, FloatOutputs *out) {
   __builtin_memset(out, 0, sizeof *out);
   TuskMatmulF32 product = {x, CHECK_D, CHECK_M, keys, CHECK_D, CHECK_D, NULL, out->product, CHECK_M};
@@ -183,70 +186,27 @@ static void check_floats(const TuskKernels *k, const float *x, const float *keys
   for (int i = 0; i < CHECK_D; i++) codes[i] = (int8_t)(i * 11 - 100);
   k->gather_f32_i8(codes, 0.3f, CHECK_D, out->gathered);
   check_kronecker(k, x, keys, scratch, out);
-  out->largest = k->max_f32(keys, CHECK_K * CHECK_D);
-  out->largestIndex = k->argmax_f32(keys, CHECK_K * CHECK_D);
-  out->logSum = k->logsumexp_f32(keys, CHECK_K * CHECK_D);
+  out->largest = k->max_f32(keys, CHECK_ROWS * CHECK_D);
+  out->largestIndex = k->argmax_f32(keys, CHECK_ROWS * CHECK_D);
+  out->logSum = k->logsumexp_f32(keys, CHECK_ROWS * CHECK_D);
 }
 
 static bool floats_agree(const TuskKernels *candidate, const TuskKernels *reference) {
-  float x[CHECK_M * CHECK_D], keys[CHECK_K * CHECK_D];
+  float x[CHECK_M * CHECK_D], keys[CHECK_ROWS * CHECK_D];
   // Room for the attention's scratch of width CHECK_D, the largest.
   float scratch[8192];
   FloatOutputs outputs[2];
   uint32_t state = 2;
   fill_floats(x, CHECK_M * CHECK_D, &state);
-  fill_floats(keys, CHECK_K * CHECK_D, &state);
+  fill_floats(keys, CHECK_ROWS * CHECK_D, &state);
+  // Subnormal as a half.
+  keys[1] = 1e-7f;
   if (tusk_attention_scratch_floats(CHECK_D) > sizeof scratch / sizeof scratch[0]) return false;
   check_floats(candidate, x, keys, scratch, &outputs[0]);
   check_floats(reference, x, keys, scratch, &outputs[1]);
   return same(&outputs[0], &outputs[1], sizeof outputs[0]);
 }
 
-/// Keys and values as halves and as codes, and the product with a transposed matrix.
-static bool rows_agree(const TuskKernels *candidate, const TuskKernels *reference) {
-  enum { ROWS = 70, SCRATCH = 8192 };
-  float x[ROWS * CHECK_D], scratch[SCRATCH], scales[2][ROWS], y[2][3 * CHECK_D];
-  uint16_t halves[2][ROWS * CHECK_D];
-  int8_t codes[2][ROWS * CHECK_D];
-  uint32_t state = 3;
-  fill_floats(x, ROWS * CHECK_D, &state);
-  x[1] = 1e-7f;
-  const TuskKernels *both[2] = {candidate, reference};
-  for (int i = 0; i < 2; i++) {
-    both[i]->convert_f16_f32(x, ROWS * CHECK_D, halves[i]);
-    both[i]->quantize_i8_f32(x, ROWS, CHECK_D, codes[i], scales[i]);
-  }
-  if (!same(halves[0], halves[1], sizeof halves[0]) || !same(codes[0], codes[1], sizeof codes[0])) return false;
-  if (!same(scales[0], scales[1], sizeof scales[0])) return false;
-  const TuskElement elements[] = {TuskElementF16, TuskElementI8};
-  for (int e = 0; e < 2; e++) {
-    const void *rows = elements[e] == TuskElementF16 ? (const void *)halves[0] : codes[0];
-    for (int i = 0; i < 2; i++) {
-      TuskAttention head = {.queries = x,
-                            .queryStride = CHECK_D,
-                            .queryCount = 1,
-                            .element = elements[e],
-                            .keys = rows,
-                            .keyStride = CHECK_D,
-                            .values = rows,
-                            .valueStride = CHECK_D,
-                            .keyScales = scales[0],
-                            .valueScales = scales[0],
-                            .scaleStride = 1,
-                            .keyCount = ROWS,
-                            .dKV = CHECK_D,
-                            .scale = 0.25f,
-                            .out = y[i],
-                            .outStride = CHECK_D};
-      both[i]->attend_f32(&head, scratch);
-      TuskCombine product = {x, 7, 2, rows, elements[e], CHECK_D, scales[0], 7, CHECK_D, y[i] + CHECK_D, CHECK_D};
-      both[i]->combine_f32(&product);
-    }
-    if (!same(y[0], y[1], sizeof y[0])) return false;
-  }
-  return true;
-}
-
 bool tusk_kernels_agree(const TuskKernels *candidate, const TuskKernels *reference) {
-  return integers_agree(candidate, reference) && floats_agree(candidate, reference) && rows_agree(candidate, reference);
+  return integers_agree(candidate, reference) && floats_agree(candidate, reference);
 }

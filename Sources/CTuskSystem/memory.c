@@ -63,6 +63,17 @@ static void advise(const void *bytes, size_t count, int advice) {
 
 void tusk_expect_pages(const void *bytes, size_t count) { advise(bytes, count, MADV_WILLNEED); }
 
+void tusk_prefer_large_pages(const void *bytes, size_t count) {
+#ifdef MADV_HUGEPAGE
+  advise(bytes, count, MADV_HUGEPAGE);
+#else
+  (void)bytes;
+  (void)count;
+#endif
+}
+
+void tusk_expect_scattered_reads(const void *bytes, size_t count) { advise(bytes, count, MADV_RANDOM); }
+
 void tusk_release_pages(const void *bytes, size_t count) {
 #ifdef MADV_PAGEOUT
   advise(bytes, count, MADV_PAGEOUT);

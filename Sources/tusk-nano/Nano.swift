@@ -45,6 +45,17 @@ struct Model {
       do throws(FormatError) { files.append(try PackedFile(path: path)) } catch { throw Failure(error, path: path) }
     }
     guard let config = files[0].config else { throw Failure(EngineError(.notABackbone)) }
+    for (file, path) in zip(files, paths).dropFirst() {
+      guard file.taskCount > 0 else {
+        throw Failure(65) { line in
+          line.add(path)
+          line.add(": byte 12: not a task file")
+        }
+      }
+      do throws(FormatError) {
+        for position in 0..<file.taskCount { try file.task(at: position).requireFit(to: config) }
+      } catch { throw Failure(error, path: path) }
+    }
     backbone = files[0]
     self.config = config
     self.files = files

@@ -47,6 +47,24 @@ import Testing
         codes[columns - 1] ^= 1
       }
     }
+    add("quantize rows") {
+      $0.quantize_i8_f32 = { x, groups, width, codes, scales in
+        portable.pointee.quantize_i8_f32(x, groups, width, codes, scales)
+        codes[groups * width - 1] ^= 1
+      }
+    }
+    add("convert") {
+      $0.convert_f16_f32 = { x, n, y in
+        portable.pointee.convert_f16_f32(x, n, y)
+        y[1] ^= 1
+      }
+    }
+    add("combine") {
+      $0.combine_f32 = { product in
+        portable.pointee.combine_f32(product)
+        if product.pointee.element == TuskElementI8 { nudge(product.pointee.y) }
+      }
+    }
     add("matmul i8") {
       $0.matmul_f32_i16_i8 = { product, n0, n1 in
         portable.pointee.matmul_f32_i16_i8(product, n0, n1)

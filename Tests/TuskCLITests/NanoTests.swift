@@ -7,8 +7,12 @@ struct NanoTests {
   private static let converted = Result { try Demonstration() }
 
   private let bundle: String
+  private let backbone: String
 
-  init() throws { bundle = try Self.converted.get().bundle }
+  init() throws {
+    bundle = try Self.converted.get().bundle
+    backbone = try Self.converted.get().backbone
+  }
 
   private func nano(_ arguments: String..., input: String = "") throws -> CommandLineTool.Outcome {
     try CommandLineTool.run(arguments, input: Array(input.utf8), program: "tusk-nano")
@@ -62,6 +66,17 @@ struct NanoTests {
     let outcome = try nano(file, "x")
     #expect(outcome.exitCode == 65)
     #expect(outcome.errors.contains("wrongMagic.tusk: byte 0: not a Tusk file"))
+  }
+
+  @Test func aFileWithoutATaskForTheBackboneIsRefused() throws {
+    let example = CommandLineTool.packageFolder.appendingPathComponent("formats/examples/nano.tusk").path
+    let foreign = try nano(bundle, example, "x")
+    #expect(foreign.exitCode == 65 && foreign.output.isEmpty)
+    #expect(foreign.errors.contains("nano.tusk: byte "))
+    #expect(foreign.errors.contains("the task belongs to another backbone"))
+    let second = try nano(bundle, backbone, "x")
+    #expect(second.exitCode == 65 && second.output.isEmpty)
+    #expect(second.errors.contains("backbone.tusk: byte 12: not a task file"))
   }
 
   @Test func anUnknownInstructionSetIsNamed() throws {

@@ -130,13 +130,14 @@ struct TextTests {
 /// The demonstration's backbone with two of its tasks, as a bundle in a folder of its own.
 final class Demonstration: Sendable {
   let bundle: String
+  let backbone: String
   private let folder: TemporaryFolder
 
   init() throws {
     folder = try TemporaryFolder()
     bundle = folder.path("all.tusk")
     let demo = CommandLineTool.packageFolder.appendingPathComponent("tools/demo")
-    let backbone = folder.path("backbone.tusk")
+    backbone = folder.path("backbone.tusk")
     var parts = [backbone]
     try Self.require("convert", "backbone", demo.appendingPathComponent("t5-backbone").path, "--output", backbone)
     for name in ["iso-date", "dollar-sign"] {

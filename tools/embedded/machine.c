@@ -107,6 +107,8 @@ void tusk_release_memory(void *memory, size_t bytes) { (void)memory, (void)bytes
 uint64_t tusk_bytes_read(void) { return 0; }
 void tusk_expect_pages(const void *bytes, size_t count) { (void)bytes, (void)count; }
 void tusk_release_pages(const void *bytes, size_t count) { (void)bytes, (void)count; }
+void tusk_prefer_large_pages(const void *bytes, size_t count) { (void)bytes, (void)count; }
+void tusk_expect_scattered_reads(const void *bytes, size_t count) { (void)bytes, (void)count; }
 
 int tusk_map_file(const char *path, tusk_mapping *mapping) {
   (void)path, (void)mapping;

@@ -4,7 +4,20 @@
 #include "../attention_plan.h"
 #include "lanes.h"
 
-/// Rows of keys and values of any element as vectors of floats. `element` is a constant wherever these are inlined.
+/// Rows of keys and values of any element as vectors of floats. `element` is a constant wherever these are inlined, unless
+/// TUSK_COMPACT is defined, where size counts and time does not.
+
+/// CALL(element), in a body of its own for each.
+#if defined(TUSK_COMPACT)
+#define WITH_ELEMENT(element, CALL) CALL(element)
+#else
+#define WITH_ELEMENT(element, CALL)                    \
+  switch (element) {                                   \
+  case TuskElementF16: CALL(TuskElementF16); break;    \
+  case TuskElementI8: CALL(TuskElementI8); break;      \
+  default: CALL(TuskElementF32);                       \
+  }
+#endif
 
 /// 8 numbers of a row from column d on, without a scale.
 INLINE f32x8 ISA(load_row)(const void *row, size_t d, const TuskElement element) {
@@ -98,15 +111,10 @@ static void ISA(transpose_keys)(const TuskAttention *a, size_t first, size_t cou
     ISA(transpose_part)(a, a->prefixKeys, a->prefixStride, NULL, first, prefix, out, 0, TuskElementF32);
   }
   size_t key = first + prefix - a->prefixCount, keys = count - prefix;
-  switch (a->element) {
-  case TuskElementF16:
-    ISA(transpose_part)(a, a->keys, a->keyStride, a->rowIndex, key, keys, out, prefix, TuskElementF16);
-    break;
-  case TuskElementI8:
-    ISA(transpose_part)(a, a->keys, a->keyStride, a->rowIndex, key, keys, out, prefix, TuskElementI8);
-    break;
-  default: ISA(transpose_part)(a, a->keys, a->keyStride, a->rowIndex, key, keys, out, prefix, TuskElementF32);
-  }
+#define TRANSPOSE(element) \
+  ISA(transpose_part)(a, a->keys, a->keyStride, a->rowIndex, key, keys, out, prefix, element)
+  WITH_ELEMENT(a->element, TRANSPOSE);
+#undef TRANSPOSE
 }
 
 /// Scales of the keys and values of a tile, 1 for rows of the prefix; behind count up to a multiple of 8, 0.

@@ -41,9 +41,7 @@ INLINE void ISA(combine_all)(const TuskCombine *p, const TuskElement element) {
 
 static void ISA(combine_f32)(const TuskCombine *p) {
   for (size_t m = 0; m < p->M; m++) __builtin_memset(p->y + m * p->yStride, 0, p->K * sizeof(float));
-  switch (p->element) {
-  case TuskElementF16: ISA(combine_all)(p, TuskElementF16); break;
-  case TuskElementI8: ISA(combine_all)(p, TuskElementI8); break;
-  default: ISA(combine_all)(p, TuskElementF32);
-  }
+#define COMBINE(element) ISA(combine_all)(p, element)
+  WITH_ELEMENT(p->element, COMBINE);
+#undef COMBINE
 }

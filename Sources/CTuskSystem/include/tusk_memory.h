@@ -34,6 +34,12 @@ uint64_t tusk_bytes_read(void);
 void tusk_expect_pages(const void *bytes, size_t count);
 void tusk_release_pages(const void *bytes, size_t count);
 
+/// Tells the kernel that a mapped file will be read whole here: it then reads, keeps and maps it in pages as large as it has,
+/// where a start and a pass over the weights meet fewer faults and translations.
+void tusk_prefer_large_pages(const void *bytes, size_t count);
+/// Or here and there: it then reads the pages that are asked for and not their neighbours.
+void tusk_expect_scattered_reads(const void *bytes, size_t count);
+
 #pragma clang assume_nonnull end
 
 #endif

@@ -143,9 +143,9 @@ struct BeamState {
   private mutating func setNext(_ candidate: Candidate, row: Int, step: Int) {
     let parent = side * rows + Int(candidate.row)
     let child = (1 - side) * rows + row
-    (tokens + child * length).update(from: tokens + parent * length, count: step)
+    (tokens + child * length).copy(from: tokens + parent * length, count: step)
     tokens[child * length + step] = candidate.token
-    (cache + child * targetTokens).update(from: cache + parent * targetTokens, count: step)
+    (cache + child * targetTokens).copy(from: cache + parent * targetTokens, count: step)
     nextSums[row] = candidate.sum
   }
 
@@ -153,8 +153,8 @@ struct BeamState {
   private mutating func clearNext(_ row: Int, _ parent: Int) {
     let from = side * rows + parent
     let to = (1 - side) * rows + row
-    (tokens + to * length).update(from: tokens + from * length, count: length)
-    (cache + to * targetTokens).update(from: cache + from * targetTokens, count: targetTokens)
+    (tokens + to * length).copy(from: tokens + from * length, count: length)
+    (cache + to * targetTokens).copy(from: cache + from * targetTokens, count: targetTokens)
     nextSums[row] = -.infinity
   }
 
@@ -169,13 +169,13 @@ struct BeamState {
     var rank = min(count, beams - 1)
     while rank > place {
       let to = first + rank
-      (finishedTokens + to * length).update(from: finishedTokens + (to - 1) * length, count: length)
+      (finishedTokens + to * length).copy(from: finishedTokens + (to - 1) * length, count: length)
       finishedScores[to] = finishedScores[to - 1]
       finishedLengths[to] = finishedLengths[to - 1]
       rank -= 1
     }
     let row = first + place
-    (finishedTokens + row * length).update(from: tokens + (side * rows + Int(candidate.row)) * length, count: step)
+    (finishedTokens + row * length).copy(from: tokens + (side * rows + Int(candidate.row)) * length, count: step)
     finishedTokens[row * length + step] = candidate.token
     finishedScores[row] = score
     finishedLengths[row] = Int32(step + 1)

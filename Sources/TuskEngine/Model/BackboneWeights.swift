@@ -10,12 +10,13 @@ package struct WeightMatrix {
   package let rows: Int
   package let columns: Int
   package let encoding: WeightEncoding
+  let role: TensorRole
   /// Of a product [rows], of a LayerNorm [columns]; nil where the backbone has none.
   package var bias: UnsafePointer<Float>?
 
-  fileprivate init(_ tensor: Tensor, bias: UnsafePointer<Float>?) {
-    self.bias = bias
+  fileprivate init(_ tensor: Tensor) {
     let spec = tensor.spec
+    role = spec.role
     data = tensor.data.address
     stride = spec.encoding == .float32 ? spec.rowStrideBytes / 4 : spec.rowStrideBytes
     scales = tensor.scales.address.assumingMemoryBound(to: Float.self)
@@ -48,29 +49,29 @@ package final class BackboneWeights {
     self.config = config
     var matrices: [WeightMatrix] = []
     matrices.reserveCapacity(config.tensorCount)
-    for position in 0..<config.tensorCount {
-      let tensor = file.tensor(at: position)
-      let spec = tensor.spec
-      var bias: UnsafePointer<Float>?
-      if let role = spec.role.bias, config.has(role, spec.stack) {
-        let place = config.tensorPosition(role, spec.stack, layer: spec.layer)
-        bias = file.tensor(at: place).data.address.assumingMemoryBound(to: Float.self)
-      }
-      matrices.append(WeightMatrix(tensor, bias: bias))
-    }
-    self.matrices = matrices
     var positions = [Int32](repeating: -1, count: 3 * Self.roleCount)
     var strides = [0, 0, 0]
-    for stack in [Stack.shared, .encoder, .decoder] {
-      let layers = stack == .encoder ? config.layerCount : config.decoderLayerCount
-      for role in TensorRole.allCases where config.has(role, stack) {
-        let first = config.tensorPosition(role, stack)
-        positions[Int(stack.rawValue) * Self.roleCount + Int(role.rawValue)] = Int32(first)
-        if stack != .shared && role == .wo && layers > 1 {
-          strides[Int(stack.rawValue)] = config.tensorPosition(role, stack, layer: 1) - first
-        }
+    file.forEachTensor { tensor in
+      let spec = tensor.spec
+      // A bias is the tensor behind its matrix.
+      if let last = matrices.last, last.role.bias == spec.role {
+        matrices[matrices.count - 1].bias = tensor.data.address.assumingMemoryBound(to: Float.self)
       }
+      let first = Int(spec.stack.rawValue) * Self.roleCount + Int(spec.role.rawValue)
+      if spec.layer == 0 {
+        positions[first] = Int32(matrices.count)
+      } else if spec.layer == 1 {
+        strides[Int(spec.stack.rawValue)] = matrices.count - Int(positions[first])
+      }
+      matrices.append(WeightMatrix(tensor))
     }
+    // Rows of an embedding are read here and there, unless it is the head, too.
+    let shared = file.weights(group: 0)
+    let isHead = config.hasDecoder && config.hasTiedHead
+    let last = file.weights(group: config.groupCount - 1)
+    file.mapping.expectReads(
+      scattered: shared.offset..<shared.offset + (isHead ? 0 : shared.count), wholeTo: last.offset + last.count)
+    self.matrices = matrices
     firstPositions = positions
     blockStrides = strides
   }

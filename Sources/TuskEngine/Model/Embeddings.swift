@@ -28,7 +28,7 @@ extension Session {
     let prompt = found?.prompt
     let rows = EncodedSource(ids.count, prompt)
     if let (prompt, task) = found {
-      (stream + rows.prompt.lowerBound * width).update(
+      (stream + rows.prompt.lowerBound * width).copy(
         from: task.floats(prompt.embeddings), count: prompt.tokenCount * width)
     }
     let firstPosition = runner.firstPosition(config)
@@ -65,7 +65,7 @@ extension Session {
       let codes = table.data.assumingMemoryBound(to: Int8.self) + Int(id) * table.stride
       workspace.kernels.gather_f32_i8(codes, table.scales[Int(id)], config.dModel, row)
     } else {
-      row.update(from: table.floats(row: Int(id)), count: config.dModel)
+      row.copy(from: table.floats(row: Int(id)), count: config.dModel)
     }
   }
 

@@ -40,7 +40,7 @@ extension Session {
     let vectors = workspace.arena.floats(plan.regions.headVectors)
     let isFirst = output.baseAddress == UnsafePointer(vectors)
     let scores = isFirst ? vectors + plan.regions.headWidth : vectors
-    scores.update(from: output.baseAddress!, count: output.count)
+    scores.copy(from: output.baseAddress!, count: output.count)
     switch headSection(source: source)!.head!.output {
     case .exclusiveLabels:
       let total = workspace.kernels.logsumexp_f32(scores, output.count)
@@ -70,7 +70,7 @@ extension Session {
     let output = encoderOutput + rows.firstRow * width
     let first = output + rows.firstToken * width
     switch input {
-    case .firstToken: x.update(from: first, count: width)
+    case .firstToken: x.copy(from: first, count: width)
     case .pooler:
       multiply(
         workspace.setInput(first, rows: 1, columns: width), weights.matrix(.pooler, .shared), x, yStride: width,

@@ -45,3 +45,10 @@ package final class Arena {
     return (base + region.offset).assumingMemoryBound(to: type)
   }
 }
+
+extension UnsafeMutablePointer where Pointee: BitwiseCopyable {
+  /// `update(from:count:)` in one call of the C library; Embedded Swift makes that a call per element.
+  func copy(from source: UnsafePointer<Pointee>, count: Int) {
+    UnsafeMutableRawPointer(self).copyMemory(from: source, byteCount: count * MemoryLayout<Pointee>.stride)
+  }
+}

@@ -109,7 +109,7 @@ struct KeyValueRows {
   /// Keeps `x` [count, width] as the first rows.
   func store(_ x: UnsafePointer<Float>, count: Int, _ kernels: TuskKernels) {
     switch precision {
-    case .float32: base.assumingMemoryBound(to: Float.self).update(from: x, count: count * width)
+    case .float32: base.assumingMemoryBound(to: Float.self).copy(from: x, count: count * width)
     case .float16: kernels.convert_f16_f32(x, count * width, base.assumingMemoryBound(to: UInt16.self))
     case .int8:
       kernels.quantize_i8_f32(

@@ -43,7 +43,7 @@ struct AdapterJob {
       if isLast {
         finish(record, chunk)
       } else {
-        chunk.sub.update(from: chunk.output, count: chunk.elements)
+        chunk.sub.copy(from: chunk.output, count: chunk.elements)
       }
     }
   }
@@ -68,7 +68,7 @@ struct AdapterJob {
 
   private func setInput(_ adapter: ResolvedAdapter, _ chunk: Chunk) {
     let rule = adapter.record.inputRule
-    chunk.input.update(from: rule == .stream ? chunk.stream : chunk.sub, count: chunk.elements)
+    chunk.input.copy(from: rule == .stream ? chunk.stream : chunk.sub, count: chunk.elements)
     if rule == .subLayerPlusStream || rule == .normOfSubLayerPlusStream {
       workspace.kernels.add_f32(chunk.input, chunk.stream, chunk.elements)
     }
@@ -136,7 +136,7 @@ struct AdapterJob {
       workspace.kernels.add_f32(chunk.stream, chunk.output, chunk.elements)
       if let norm { workspace.normalize(chunk.stream, rows: chunk.rows, norm, into: chunk.stream) }
     } else {
-      chunk.stream.update(from: chunk.output, count: chunk.elements)
+      chunk.stream.copy(from: chunk.output, count: chunk.elements)
     }
   }
 }

@@ -9,15 +9,26 @@ extension BackboneConfig {
   /// Numbers in the backbone; a tied head counts once.
   public var parameterCount: Int {
     var sum = 0
-    for position in 0..<tensorCount {
-      let spec = tensorSpec(at: position)
-      sum += spec.rows * spec.columns
-    }
+    forEachTensor { sum += $0.rows * $0.columns }
     return sum
   }
 
   /// Number of `weights` sections: shared, each block, and the head group if it holds anything.
   public var groupCount: Int { 1 + layerCount + decoderLayerCount + (headGroupCount > 0 ? 1 : 0) }
+
+  /// All tensors in index order, without counting from the first row for each.
+  package func forEachTensor<Failure: Error>(_ body: (TensorSpec) throws(Failure) -> Void) throws(Failure) {
+    for (role, stack) in Self.sharedRows where has(role, stack) { try body(spec(role, stack, layer: 0, group: 0)) }
+    for (stack, layers, firstGroup) in [(Stack.encoder, layerCount, 1), (.decoder, decoderLayerCount, 1 + layerCount)] {
+      let rows = Self.blockRows.filter { has($0, stack) }
+      for layer in 0..<layers {
+        for role in rows { try body(spec(role, stack, layer: layer, group: firstGroup + layer)) }
+      }
+    }
+    for role in Self.headRows where has(role, .shared) {
+      try body(spec(role, .shared, layer: 0, group: 1 + layerCount + decoderLayerCount))
+    }
+  }
 
   /// The tensor at `position` of the index.
   /// - Precondition: `position` is below `tensorCount`.

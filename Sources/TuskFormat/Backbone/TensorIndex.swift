@@ -64,9 +64,10 @@ package enum TensorIndex {
     var group = -1
     var end = 0
     var section: SectionEntry?
-    for position in 0..<count {
-      let spec = config.tensorSpec(at: position)
+    var position = 0
+    try config.forEachTensor { spec throws(FormatError) in
       let entry = index.slice(position * entryBytes..<(position + 1) * entryBytes)
+      position += 1
       if spec.group != group {
         if let section { try requireFull(section, end: end) }
         group = spec.group

@@ -78,6 +78,22 @@ public final class Mapping: Sendable {
     }
   }
 
+  /// Says how this file will be read: the rows of `scattered` here and there, what follows up to `end` whole and often, with
+  /// its neighbours in a large page. A caller's memory is left as it is.
+  package func expectReads(scattered: Range<Int>, wholeTo end: Int) {
+    guard ownership == .mapped else { return }
+    let start = scattered.upperBound / Self.largePageBytes * Self.largePageBytes
+    let end = min(end.roundedUp(to: Self.largePageBytes), count)
+    if scattered.lowerBound < start {
+      let count = start - scattered.lowerBound
+      tusk_expect_scattered_reads(address(scattered.lowerBound, count: count), count)
+    }
+    tusk_prefer_large_pages(address(start, count: end - start), end - start)
+  }
+
+  /// On x86-64 and, with pages of 4 KB, on 64-bit ARM.
+  private static let largePageBytes = 1 << 21
+
   /// All bytes of the file.
   public var bytes: MappedBytes { MappedBytes(owner: self, offset: 0, count: count) }
 

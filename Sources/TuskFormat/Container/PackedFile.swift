@@ -92,10 +92,28 @@ public final class PackedFile: Sendable {
   public func tensor(at position: Int) -> Tensor {
     guard let storedConfig, let index else { preconditionFailure("a task file has no backbone") }
     let spec = storedConfig.tensorSpec(at: position)
-    let entry = position * TensorIndex.entryBytes
+    return tensor(spec, entry: position * TensorIndex.entryBytes, of: index, in: weights(group: spec.group))
+  }
+
+  /// All tensors in index order; none in a task file.
+  package func forEachTensor(_ body: (Tensor) -> Void) {
+    guard let storedConfig, let index else { return }
+    var entry = 0
+    var group = -1
+    var section = mapping.bytes
+    storedConfig.forEachTensor { spec in
+      if spec.group != group {
+        group = spec.group
+        section = weights(group: group)
+      }
+      body(tensor(spec, entry: entry, of: index, in: section))
+      entry += TensorIndex.entryBytes
+    }
+  }
+
+  private func tensor(_ spec: TensorSpec, entry: Int, of index: MappedBytes, in section: MappedBytes) -> Tensor {
     let data = Int(index.load(entry + 24, as: UInt64.self))
     let scales = Int(index.load(entry + 40, as: UInt64.self))
-    let section = weights(group: spec.group)
     return Tensor(
       spec: spec, sourceChecksum: index.load(entry + 20), data: section.slice(data..<data + spec.dataByteCount),
       scales: section.slice(scales..<scales + spec.scalesByteCount))

@@ -35,10 +35,13 @@ public final class PackedWriter {
   private var checksums: [UInt32]
   private var written: [Int]
   private var descriptor: Int32
+  /// What has been appended and not yet written; ends at a multiple of `blockBytes` at the latest.
   private var buffer: [UInt8] = []
   private var bufferOffset = 0
 
-  private static let bufferBytes = 1 << 18
+  /// A file written in whole blocks of this size is kept by the kernel in pages as large, which are mapped at once: a quarter
+  /// of the page faults of a start remains.
+  private static let blockBytes = 1 << 21
 
   /// Creates `PATH.tmp` for a file of `kind` with `sections`, in the order `formats/packed-file.md` demands.
   public init(path: UnsafePointer<CChar>, kind: FileKind, sections: [SectionPlan]) throws(WriteError) {
@@ -63,7 +66,7 @@ public final class PackedWriter {
     written = [Int](repeating: 0, count: sections.count)
     descriptor = tusk_create_file(temporaryPath)
     guard descriptor >= 0 else { throw WriteError(errorNumber: -descriptor) }
-    buffer.reserveCapacity(Self.bufferBytes)
+    buffer.reserveCapacity(Self.blockBytes)
   }
 
   deinit {
@@ -84,15 +87,30 @@ public final class PackedWriter {
     guard let start = bytes.baseAddress, bytes.count > 0 else { return }
     precondition(written[position] + bytes.count <= plans[position].byteCount, "section longer than planned")
     checksums[position] = tusk_crc32(checksums[position], start, bytes.count)
-    let offset = offsets[position] + written[position]
+    try beginAppending(to: position)
     written[position] += bytes.count
-    if offset != bufferOffset + buffer.count || buffer.count + bytes.count > Self.bufferBytes { try flush() }
-    if bytes.count > Self.bufferBytes {
-      try check(tusk_write_at(descriptor, start, bytes.count, UInt64(offset)))
+    var rest = bytes
+    while rest.count > 0 {
+      let count = min(rest.count, Self.blockBytes - bufferEnd % Self.blockBytes)
+      buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: rest[..<count]))
+      rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+      if bufferEnd % Self.blockBytes == 0 { try flush() }
+    }
+  }
+
+  private var bufferEnd: Int { bufferOffset + buffer.count }
+
+  /// Moves the buffer to what comes next in section `position`. Padding behind a section is buffered, so that it ends no block.
+  private func beginAppending(to position: Int) throws(WriteError) {
+    let offset = offsets[position] + written[position]
+    if offset == bufferEnd { return }
+    let isNext = position > 0 && bufferEnd == offsets[position - 1] + plans[position - 1].byteCount
+    if isNext && written[position] == 0 && bufferEnd / Self.blockBytes == offset / Self.blockBytes {
+      buffer.append(contentsOf: repeatElement(0, count: offset - bufferEnd))
       return
     }
-    if buffer.isEmpty { bufferOffset = offset }
-    buffer.append(contentsOf: bytes)
+    try flush()
+    bufferOffset = offset
   }
 
   public func append(_ bytes: [UInt8], to position: Int) throws(WriteError) {
@@ -135,6 +153,7 @@ public final class PackedWriter {
     try buffer.withUnsafeBufferPointer { bytes throws(WriteError) in
       try check(tusk_write_at(descriptor, bytes.baseAddress, bytes.count, UInt64(bufferOffset)))
     }
+    bufferOffset = bufferEnd
     buffer.removeAll(keepingCapacity: true)
   }
 
