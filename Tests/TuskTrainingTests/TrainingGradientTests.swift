@@ -19,12 +19,8 @@ import TuskFormat
     let task = try example.task(file)
     let set = try example.examples()
     let request = example.request(set, threads: threads, dropout: dropout)
-    let plans = try TrainingPlan.choices(config: file.config!, task: task.section, request: request)
-      .filter { $0.keepsActivations == keeps }
-    let prompt = task.section.prompt?.tokenCount ?? 0
-    let plan = try #require(
-      plans.filter { $0.rows.source <= (set.longestSource + prompt) * (examples ?? set.count) }
-        .max { $0.rows.source < $1.rows.source })
+    let plan = TrainingPlan(
+      file.config!, task.section, request, [], examples: examples ?? set.count, keeps: keeps)
     let runner =
       if let isaCap {
         try StepRunner(file, task: task, plan: plan, settings: Self.settings, seed: 3, isaCap: isaCap)

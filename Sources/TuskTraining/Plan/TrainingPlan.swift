@@ -85,7 +85,8 @@ public struct TrainingPlan: Sendable {
     return sizes
   }
 
-  private init(
+  /// The plan of packs as long as `examples` of the longest examples.
+  init(
     _ config: BackboneConfig, _ task: TaskSection, _ request: TrainingRequest, _ sessions: [MemoryPlan], examples: Int,
     keeps: Bool
   ) {
