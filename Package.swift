@@ -85,7 +85,8 @@ let hostTargets: [Target] = [
   .testTarget(
     name: "TuskTrainingTests",
     dependencies: [
-      "TuskTraining", "COpenBLAS", "CTuskBackward", "TuskEngine", "TuskConversion", "TuskFormat", "TuskTokenizer", "CTuskKernels",
+      "TuskTraining", "COpenBLAS", "CTuskBackward", "TuskEngine", "TuskConversion", "TuskFormat", "TuskTokenizer",
+      "CTuskKernels",
       "CTuskSystem",
       "CTuskAllocationCounter",
     ],

@@ -14,10 +14,8 @@ import TuskFormat
     let rates = DropoutRates(hidden: 0.1, attention: 0.1, precedesAdapter: true)
     for keeps in [true, false] {
       let task = try example.task(file)
-      let plan = try #require(
-        try TrainingPlan.choices(
-          config: file.config!, task: task.section, request: example.request(set, threads: threads, dropout: rates)
-        ).first { $0.keepsActivations == keeps && $0.rows.source >= 2 * set.longestSource })
+      let plan = TrainingPlan(
+        file.config!, task.section, example.request(set, threads: threads, dropout: rates), [], examples: 2, keeps: keeps)
       let runner = try StepRunner(file, task: task, plan: plan, settings: TrainingGradientTests.settings)
       let order = Array(0..<set.count) + [1, 1, 3, 2]
       var counts: [UInt64] = []

@@ -119,7 +119,8 @@ struct TrainingCase: CustomTestStringConvertible, Sendable {
   func examples() throws -> ExampleSet {
     let head: HeadTemplate.Kind? = if case .method(_, let head) = parts { head?.kind } else { nil }
     var set = ExampleSet(
-      config.hasDecoder ? .texts : head == .regression ? .numbers : .labels(LabelSet(["a", "b", "c"])), file: "examples")
+      config.hasDecoder ? .texts : head == .regression ? .numbers : .labels(LabelSet(["a", "b", "c"])), file: "examples"
+    )
     var random = SplitMix64(seed: 6)
     func ids(_ count: Int) -> [Int32] { (0..<count).map { _ in Int32(2 + random.integer(below: 48)) } }
     for (index, (source, target)) in [(5, 3), (70, 17), (1, 1), (33, 9), (17, 2), (12, 5)].enumerated() {
