@@ -57,27 +57,31 @@ INLINE f32x8 slope_lanes(TuskActivation kind, f32x8 x) {
   return splat(0);
 }
 
-/// max(x), then x = e^(x - max); returns their sum.
+/// max(x), then x = e^(x - max); returns their sum, formed in blocks of 512, between which it is double.
 INLINE float exponentials(float *x, size_t n) {
   float most = x[0];
   for (size_t i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
-  f32x8 sums = splat(0);
+  double total = 0;
   size_t i = 0;
-  for (; i + LANES <= n; i += LANES) {
-    f32x8 e = exp_lanes(load(x + i) - most);
-    store(x + i, e);
-    sums += e;
+  while (i + LANES <= n) {
+    size_t end = n - i < 512 ? n : i + 512;
+    f32x8 sums = splat(0);
+    for (; i + LANES <= end; i += LANES) {
+      f32x8 e = exp_lanes(load(x + i) - most);
+      store(x + i, e);
+      sums += e;
+    }
+    total += (double)sum_lanes(sums);
   }
-  float sum = sum_lanes(sums);
   if (i < n) {
     float tail[LANES];
     store(tail, exp_lanes(load_part(x + i, n - i) - most));
     for (size_t j = 0; i < n; i++, j++) {
       x[i] = tail[j];
-      sum += tail[j];
+      total += (double)tail[j];
     }
   }
-  return sum;
+  return (float)total;
 }
 
 INLINE uint64_t mixed(uint64_t x) {

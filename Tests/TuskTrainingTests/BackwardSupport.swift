@@ -33,8 +33,10 @@ final class PaddedRows {
     storage = .allocate(capacity: padding + rows * stride)
     storage.initialize(repeating: Self.filler)
     base = storage.baseAddress! + padding
-    for (index, value) in values.enumerated() {
-      base[index / self.columns * stride + index % self.columns] = value
+    values.withUnsafeBufferPointer { values in
+      for row in 0..<rows {
+        (base + row * stride).update(from: values.baseAddress! + row * self.columns, count: self.columns)
+      }
     }
   }
 
@@ -44,15 +46,22 @@ final class PaddedRows {
 
   deinit { storage.deallocate() }
 
-  var values: [Float] { (0..<rows * columns).map { base[$0 / columns * stride + $0 % columns] } }
+  var values: [Float] {
+    var values: [Float] = []
+    values.reserveCapacity(rows * columns)
+    for row in 0..<rows { values += UnsafeBufferPointer(start: base + row * stride, count: columns) }
+    return values
+  }
 
   /// Whether nothing but the rows has been written.
   var isIntact: Bool {
     let padding = stride - columns
-    return storage.indices.allSatisfy { index in
-      let isOutside = index < padding || (index - padding) % stride >= columns
-      return !isOutside || storage[index].bitPattern == Self.filler.bitPattern
+    for row in 0...rows {
+      for column in 0..<padding where storage[row * stride + column].bitPattern != Self.filler.bitPattern {
+        return false
+      }
     }
+    return true
   }
 }
 

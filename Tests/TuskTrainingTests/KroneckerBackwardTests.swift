@@ -97,9 +97,9 @@ import Testing
     #expect(found.scratchFloats == 44)
   }
 
-  /// H of this layer has 2^40 numbers, which no machine that runs this test holds or computes.
-  @Test func aMatrixOfATrillionNumbersIsPassedInNoTime() {
-    let width = 1 << 20
+  /// H of this layer would have 2^34 numbers: 64 GiB, and as many multiply-adds for each term.
+  @Test func aMatrixThatNoMemoryHoldsIsNotFormed() {
+    let width = 1 << 17
     let layer = KroneckerLayer(.factors, .whole, n: 4, width, width, blocks: (4, 4), hasBias: false)
     let ones = [Float](repeating: 1, count: width)
     let found = layer.backward(everyBackward.last!, ones, ones)
@@ -110,7 +110,7 @@ import Testing
       let range = term * width / 4..<(term + 1) * width / 4
       let expected = left[range].reduce(0.0) { $0 + Double($1) } * right[range].reduce(0.0) { $0 + Double($1) }
       for place in 0..<16 {
-        #expect(abs(Double(found.parts[0][term * 16 + place]) - expected) < 1e-3 * abs(expected) + 1)
+        #expect(abs(Double(found.parts[0][term * 16 + place]) - expected) < 1e-5 * abs(expected) + 0.1)
       }
     }
   }
