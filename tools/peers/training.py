@@ -50,8 +50,10 @@ def results_of(options: argparse.Namespace, python: Path) -> report.Results:
         with measure.folder_for(options.size) as folder:
             steps = measure.Steps(options.tusk, python, folder, options.size, options.steps)
             steps.prepare(MAKER)
+            if options.prepare:
+                return results
             results.steps = measure.measure_steps(steps, options.threads, options.methods, options.rounds)
-    if options.data:
+    if options.data and not options.prepare:
         results.task_threads = max(options.threads)
         with measure.folder_for("minilm") as folder:
             training_data.write_sst2(options.data, options.examples, folder)
@@ -64,6 +66,8 @@ def compare(options: argparse.Namespace) -> bool:
     """Whether every limit is kept."""
     python = environment.chosen_python(options.python, ["adapters"])
     results = results_of(options, python)
+    if options.prepare:
+        return True
     options.output.mkdir(parents=True, exist_ok=True)
     page, text = report.page(results, "train.svg"), json.dumps(results.json(), indent=1)
     (options.output / "train.svg").write_text(report.chart(results))

@@ -284,6 +284,8 @@ def folder_for(name: str) -> Iterator[Path]:
     """Kept between runs, without what a run makes anew and needs much room."""
     folder = cache_folder() / "train" / name
     folder.mkdir(parents=True, exist_ok=True)
-    yield folder
-    for file in [*folder.glob("trained.tusk*"), *folder.glob("float32.tusk")]:
-        file.unlink()
+    try:
+        yield folder
+    finally:
+        for file in [*folder.glob("trained.tusk*"), *folder.glob("float32.tusk")]:
+            file.unlink()
