@@ -30,6 +30,8 @@ enum Main {
   static func main() {
     // A reader that goes away (`tusk run ... | head -1`) is found by the write that fails, which ends quietly.
     signal(SIGPIPE, SIG_IGN)
+    // So is a limit on the size of files, which ends like a full device.
+    signal(SIGXFSZ, SIG_IGN)
     do {
       var command = try Tusk.parseAsRoot()
       try command.run()
