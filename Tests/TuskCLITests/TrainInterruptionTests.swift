@@ -83,7 +83,7 @@ struct TrainInterruptionTests {
       let stopped = try #require(try run.stop(SIGKILL) { loggedSteps() >= steps }, "the run was over too soon")
       #expect(stopped.status == SIGKILL)
       isThere = try names.contains("task.tusk.state")
-      #expect(isThere && !(try names.contains("task.tusk")))
+      #expect(try isThere && !names.contains("task.tusk"))
     }
     let resumed = try CommandLineTool.run(arguments("task.tusk", "--resume"))
     #expect(resumed.exitCode == 0, "\(resumed.errors)")
