@@ -15,7 +15,8 @@ import TuskFormat
     for keeps in [true, false] {
       let task = try example.task(file)
       let plan = TrainingPlan(
-        file.config!, task.section, example.request(set, threads: threads, dropout: rates), [], examples: 2, keeps: keeps)
+        file.config!, task.section, example.request(set, threads: threads, dropout: rates), [], examples: 2,
+        keeps: keeps)
       let runner = try StepRunner(file, task: task, plan: plan, settings: TrainingGradientTests.settings)
       let order = Array(0..<set.count) + [1, 1, 3, 2]
       var counts: [UInt64] = []

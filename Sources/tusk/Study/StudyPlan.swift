@@ -173,7 +173,8 @@ struct StudyPlan {
     if let preset = task.preset { return ["--preset", preset.name] }
     guard let metrics = options.metric?.metrics else { return [] }
     let isOfNumbers = metrics.allSatisfy { $0.domains == [.numbers] }
-    return ["--metric", metrics.map(\.rawValue).joined(separator: ",")]
-      + (isOfNumbers && !isEvaluation && !config.hasDecoder ? ["--regression"] : [])
+    // Training judges nothing: the last epoch counts.
+    if isEvaluation { return ["--metric", metrics.map(\.rawValue).joined(separator: ",")] }
+    return isOfNumbers && !config.hasDecoder ? ["--regression"] : []
   }
 }
