@@ -17,6 +17,11 @@ import TuskFormat
     return try TrainableTask(section, config: tiny.file.config!)
   }
 
+  /// The task's section in memory of its own.
+  private func ownedSection(_ tiny: TinyTraining) throws -> TaskSection {
+    try TaskSection(validating: Mapping(copying: task(tiny).bytes).bytes, for: tiny.file.config!)
+  }
+
   private func request(_ tiny: TinyTraining, budgetBytes: Int? = nil) -> TrainingRequest {
     TrainingRequest(
       training: tiny.training, validation: tiny.validation, batch: 5, seed: 7, budgetBytes: budgetBytes)
@@ -26,7 +31,7 @@ import TuskFormat
   func everyBudgetGetsTheFastestPlanThatFits(name: String) throws {
     let tiny = try TinyTraining.named(name)
     let config = tiny.file.config!
-    let section = try task(tiny).section
+    let section = try ownedSection(tiny)
     let choices = try TrainingPlan.choices(config: config, task: section, request: request(tiny))
     #expect(choices.count > 2)
     for (fast, slow) in zip(choices, choices.dropFirst()) {
@@ -50,7 +55,7 @@ import TuskFormat
   func everyPlanTrainsTheSame(name: String) throws {
     let tiny = try TinyTraining.named(name)
     let config = tiny.file.config!
-    let choices = try TrainingPlan.choices(config: config, task: try task(tiny).section, request: request(tiny))
+    let choices = try TrainingPlan.choices(config: config, task: try ownedSection(tiny), request: request(tiny))
     let positions = Array(0..<5)[...]
     var expected: [Float]?
     for plan in choices {
@@ -80,7 +85,7 @@ import TuskFormat
         training: tiny.training, validation: tiny.validation, batch: 3, seed: 7,
         dropout: TinyTraining.settings().dropoutRates)
       let choices = try TrainingPlan.choices(
-        config: tiny.file.config!, task: try task(tiny).section, request: request)
+        config: tiny.file.config!, task: try ownedSection(tiny), request: request)
       let trainer = try tiny.trainer(
         statePath: folder.path("\(name).state"), budgetBytes: choices.last!.privateBytes)
       #expect(trainer.plan.rows == choices.last!.rows)
@@ -92,7 +97,7 @@ import TuskFormat
     let tiny = try TinyTraining.encoder.get()
     _ = try tiny.trainer(statePath: folder.path()).run { $0 != .saved(step: 4) }
     let choices = try TrainingPlan.choices(
-      config: tiny.file.config!, task: try task(tiny).section,
+      config: tiny.file.config!, task: try ownedSection(tiny),
       request: TrainingRequest(training: tiny.training, validation: tiny.validation, batch: 3, seed: 7))
     let trainer = try tiny.trainer(statePath: folder.path(), budgetBytes: choices.last!.privateBytes)
     try trainer.resume()
@@ -133,7 +138,7 @@ import TuskFormat
 
   @Test func validationDataLongerThanTheExamplesArePlannedFor() throws {
     let tiny = try TinyTraining.encoderDecoder.get()
-    let section = try task(tiny).section
+    let section = try ownedSection(tiny)
     var request = request(tiny)
     for tokens in [1, 400] {
       request.evaluation = TrainingRequest.Evaluation(sourceTokens: tokens, targetTokens: tokens)
