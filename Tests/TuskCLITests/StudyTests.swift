@@ -94,29 +94,6 @@ struct StudyTests {
     #expect(try fixture.runs.prefix(8) == resumed[...])
   }
 
-  @Test func anInterruptedStudyGoesOn() throws {
-    let process = Process()
-    process.executableURL = CommandLineTool.productFolder.appendingPathComponent("tusk")
-    process.arguments = fixture.arguments()
-    process.standardOutput = FileHandle.nullDevice
-    let errors = try fixture.folder.file("errors", [])
-    process.standardError = try FileHandle(forWritingTo: errors)
-    try process.run()
-    while process.isRunning, (try? fixture.runs.isEmpty) ?? true { Thread.sleep(forTimeInterval: 0.005) }
-    process.interrupt()
-    process.waitUntilExit()
-    #expect(process.terminationStatus == 130)
-    let message = try String(contentsOf: errors, encoding: .utf8)
-    #expect(message.contains("the same command goes on"), "\(message)")
-    let page = String(decoding: try fixture.folder.bytes("study/study.md"), as: UTF8.self)
-    #expect(page.contains("missing"))
-    let done = try fixture.runs
-    #expect((1..<8).contains(done.count))
-    #expect(try fixture.run().exitCode == 0)
-    #expect(try fixture.runs.prefix(done.count) == done[...] && fixture.runs.count == 8)
-    #expect(try FileManager.default.contentsOfDirectory(atPath: fixture.folder.path("study/work")).isEmpty)
-  }
-
   @Test func dataWithoutPresetHaveAllTheirLabelsInASample() throws {
     let labels = ["spam", "ham"]
     let training =

@@ -117,7 +117,11 @@ import TuskFormat
       settings.method.phmDim = words.hasPrefix("terms") ? 4 : 2
       let error = try refusal(bytes, try tiny.trainer(settings, statePath: folder.path()))
       #expect(error?.kind == .mismatch && error?.file == folder.path())
-      #expect(error?.sentence == "the state is of another run (\(words))")
+      // Of several differences the first by name is told.
+      #expect(
+        words.hasPrefix("dialect")
+          ? error?.sentence.hasPrefix("the state is of another run (") == true
+          : error?.sentence == "the state is of another run (\(words))")
     }
     let ofOtherData = try refusal(bytes, try tiny.trainer(statePath: folder.path(), data: "other"))
     #expect(ofOtherData?.sentence == "the state is of another run (training data: found data, required other)")
