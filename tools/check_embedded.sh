@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 limit=400000
 
-TUSK_EMBEDDED=1 swift build --scratch-path .build-embedded -c release --product tusk-nano
+TUSK_EMBEDDED=1 swift build --scratch-path .build-embedded -c release --product tusk-nano --disable-local-rpath
 swift build --product tusk-nano
 embedded=.build-embedded/release/tusk-nano
 ordinary=.build/debug/tusk-nano

@@ -55,7 +55,8 @@ GATES: list[Gate] = [
          "tools/check_embedded.sh", last(r"stripped: (\d+)", " bytes"), "answers as ordinary Swift does, <= 400000 bytes"),
     Gate("nano", "tusk-nano is small, dynamic and static, takes little memory and starts at once",
          "swift build -c release --product tusk && tools/minilm && "
-         "TUSK_EMBEDDED=1 swift build --scratch-path .build-embedded -c release --product tusk-nano && "
+         "TUSK_EMBEDDED=1 swift build --scratch-path .build-embedded -c release --product tusk-nano "
+         "--disable-local-rpath && "
          "TUSK_EMBEDDED=1 swift build --scratch-path .build-embedded-static -c release --product tusk-nano "
          "-Xswiftc -Xclang-linker -Xswiftc -static && "
          "tools/check_nano.py --model .build/minilm-packed/minilm-int8.tusk --task .build/minilm-packed/sst2.tusk",

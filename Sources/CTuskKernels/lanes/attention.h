@@ -179,11 +179,9 @@ INLINE void ISA(weigh_group)(const TuskAttention *a, ISA(KeyTile) *tile, size_t 
 /// One strip for the first `grouped` queries of a block.
 INLINE void ISA(add_strip)(const TuskAttention *a, const ISA(KeyTile) *tile, size_t block, size_t grouped, size_t d,
                            const int CT) {
-  switch (a->element) {
-  case TuskElementF16: ISA(pack_values)(a, tile->firstKey, tile->count, d, tile->strip, CT, TuskElementF16); break;
-  case TuskElementI8: ISA(pack_values)(a, tile->firstKey, tile->count, d, tile->strip, CT, TuskElementI8); break;
-  default: ISA(pack_values)(a, tile->firstKey, tile->count, d, tile->strip, CT, TuskElementF32);
-  }
+#define PACK_VALUES(element) ISA(pack_values)(a, tile->firstKey, tile->count, d, tile->strip, CT, element)
+  WITH_ELEMENT(a->element, PACK_VALUES);
+#undef PACK_VALUES
   for (size_t i = 0; i < grouped; i += QUERY_GROUP) {
     ISA(strip_tile)(tile->strip, tile->longest[i], tile->weights + i * KEY_TILE, tile->factors + i,
                     a->out + (block + i) * a->outStride + d, a->outStride, CT);
@@ -217,11 +215,9 @@ static void ISA(add_values)(const TuskAttention *a, const ISA(KeyTile) *tile, si
   for (size_t i = d < a->dKV ? 0 : grouped; i < queries; i++) {
     const size_t column = i < grouped ? d : 0;
     const size_t longest = tile->longest[i < grouped ? i / QUERY_GROUP * QUERY_GROUP : i];
-    switch (a->element) {
-    case TuskElementF16: ISA(add_single)(a, tile, block, i, longest, column, TuskElementF16); break;
-    case TuskElementI8: ISA(add_single)(a, tile, block, i, longest, column, TuskElementI8); break;
-    default: ISA(add_single)(a, tile, block, i, longest, column, TuskElementF32);
-    }
+#define ADD_SINGLE(element) ISA(add_single)(a, tile, block, i, longest, column, element)
+    WITH_ELEMENT(a->element, ADD_SINGLE);
+#undef ADD_SINGLE
   }
 }
 
