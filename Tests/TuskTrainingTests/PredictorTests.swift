@@ -66,6 +66,23 @@ import TuskTokenizer
     }
   }
 
+  @Test func anEncoderTakesSeveralTextsInOnePass() throws {
+    let head = TaskHead(input: .mean, output: .exclusiveLabels, first: 0, outWidth: 2, labelCount: 2)
+    let set = try examples(DataFixtures.bert, .labels(LabelSet(["0", "1"])))
+    let session = try session(DataFixtures.bert, head: head, labels: ["0", "1"])
+    var done: [Int] = []
+    _ = try Predictor(session, tokenizer: DataFixtures.tokenizer(DataFixtures.bert)).predict(set) {
+      done.append($0)
+      return true
+    }
+    let counts = (0..<set.count).map { set.sourceCount($0) }
+    #expect(done.count > 1 && done.count < set.count && done.last == set.count)
+    for (start, end) in zip([0] + done, done) {
+      #expect(counts[start..<end].reduce(0, +) <= 32)
+      #expect(end == set.count || counts[start...end].reduce(0, +) > 32)
+    }
+  }
+
   @Test func aRegressionAnswersWithItsNumber() throws {
     let head = TaskHead(input: .firstToken, output: .numbers, first: 0, outWidth: 1)
     let set = try examples(DataFixtures.bert, .numbers)

@@ -91,6 +91,21 @@ public struct ExampleSet: Sendable {
     }
   }
 
+  /// Calls `body` with the sources of `range`, one behind the other, and their type ids or none where all are 0.
+  func withSources<Result, Failure: Error>(
+    _ range: Range<Int>,
+    _ body: (_ sources: UnsafeBufferPointer<Int32>, _ types: UnsafeBufferPointer<Int32>?) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let range = sourceRange(range.lowerBound).lowerBound..<sourceRange(range.upperBound - 1).upperBound
+    return try sourceIds.withUnsafeBufferPointer { sources throws(Failure) in
+      try typeIds.withUnsafeBufferPointer { types throws(Failure) in
+        try body(
+          UnsafeBufferPointer(rebasing: sources[range]),
+          types.isEmpty ? nil : UnsafeBufferPointer(rebasing: types[range]))
+      }
+    }
+  }
+
   /// The label of an encoder's example, as its position in the head's order.
   /// - Precondition: the answers are labels, of an encoder.
   public func label(_ position: Int) -> Int { Int(labels[position]) }

@@ -28,17 +28,15 @@ public struct Predictor {
   ) throws(TrainingError) -> [Prediction] {
     var predictions: [Prediction] = []
     predictions.reserveCapacity(examples.count)
-    let batch = session.config.hasDecoder ? session.plan.request.batch : 1
     let output = session.config.hasDecoder ? nil : try Self.output(of: session, for: examples.answers)
-    for start in stride(from: 0, to: examples.count, by: batch) {
-      let range = start..<min(start + batch, examples.count)
-      do throws(EngineError) {
-        if let output {
-          predictions.append(try headAnswer(examples, start, output))
-        } else {
-          predictions += try generate(examples, range)
-        }
-      } catch { throw Self.failure(error, examples, start) }
+    while predictions.count < examples.count {
+      let start = predictions.count
+      if let output {
+        predictions += try headAnswers(examples, texts(examples, from: start), output)
+      } else {
+        let end = min(start + session.plan.request.batch, examples.count)
+        predictions += try generate(examples, start..<end)
+      }
       guard progress(predictions.count) else {
         throw TrainingError(.cancelled, "stopped after \(predictions.count) of \(examples.count) examples")
       }
@@ -46,33 +44,57 @@ public struct Predictor {
     return predictions
   }
 
-  private func generate(_ examples: ExampleSet, _ range: Range<Int>) throws(EngineError) -> [Prediction] {
+  private func generate(_ examples: ExampleSet, _ range: Range<Int>) throws(TrainingError) -> [Prediction] {
     // A batch is decoded as a whole: places without an example repeat the last one and end with their first token.
     for source in 0..<session.plan.request.batch {
       try encode(examples, min(range.lowerBound + source, range.upperBound - 1), source: source)
     }
     var answers = [[Int32]](repeating: [], count: range.count)
-    try session.generateGreedily(maxNewTokens: maxNewTokens) { source, id in
-      guard source < answers.count else { return false }
-      answers[source].append(id)
-      return true
-    }
+    do throws(EngineError) {
+      try session.generateGreedily(maxNewTokens: maxNewTokens) { source, id in
+        guard source < answers.count else { return false }
+        answers[source].append(id)
+        return true
+      }
+    } catch { throw Self.failure(error, examples, range.lowerBound) }
     return answers.map { .text(String(decoding: tokenizer!.decode($0), as: UTF8.self).trimmed) }
   }
 
-  private func headAnswer(
-    _ examples: ExampleSet, _ position: Int, _ output: HeadOutput
-  ) throws(EngineError) -> Prediction {
-    try encode(examples, position, source: 0)
-    let values = try session.headOutput()
-    guard output == .exclusiveLabels else { return .number(Double(values[0])) }
-    return .label(values.indices.max { values[$0] < values[$1] }!)
+  /// As many examples from `start` on as an encoder takes in one pass.
+  private func texts(_ examples: ExampleSet, from start: Int) -> Range<Int> {
+    var counts = [examples.sourceCount(start)]
+    while start + counts.count < examples.count {
+      counts.append(examples.sourceCount(start + counts.count))
+      guard session.fitsTogether(counts) else { return start..<start + counts.count - 1 }
+    }
+    return start..<start + counts.count
   }
 
-  private func encode(_ examples: ExampleSet, _ position: Int, source: Int) throws(EngineError) {
-    try examples.withTokens(position) { (ids, types, _) throws(EngineError) in
-      try session.encode(ids, types: types, source: source)
+  private func headAnswers(
+    _ examples: ExampleSet, _ range: Range<Int>, _ output: HeadOutput
+  ) throws(TrainingError) -> [Prediction] {
+    do throws(EngineError) {
+      try examples.withSources(range) { (ids, types) throws(EngineError) in
+        try session.encode(together: ids, types: types, counts: range.map(examples.sourceCount))
+      }
+      return try (0..<range.count).map { text throws(EngineError) in
+        let values = try session.headOutput(text: text)
+        guard output == .exclusiveLabels else { return .number(Double(values[0])) }
+        return .label(values.indices.max { values[$0] < values[$1] }!)
+      }
+    } catch {
+      // The one at fault is refused by itself too.
+      for position in range { try encode(examples, position, source: 0) }
+      throw Self.failure(error, examples, range.lowerBound)
     }
+  }
+
+  private func encode(_ examples: ExampleSet, _ position: Int, source: Int) throws(TrainingError) {
+    do throws(EngineError) {
+      try examples.withTokens(position) { (ids, types, _) throws(EngineError) in
+        try session.encode(ids, types: types, source: source)
+      }
+    } catch { throw Self.failure(error, examples, position) }
   }
 
   /// What the head makes, if it is what `answers` are.
