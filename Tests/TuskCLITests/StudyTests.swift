@@ -52,6 +52,29 @@ struct StudyTests {
     #expect(try FileManager.default.contentsOfDirectory(atPath: fixture.folder.path("study/work")).isEmpty)
   }
 
+  @Test func anInterruptedStudyGoesOn() throws {
+    let process = Process()
+    process.executableURL = CommandLineTool.productFolder.appendingPathComponent("tusk")
+    process.arguments = fixture.arguments()
+    process.standardOutput = FileHandle.nullDevice
+    let errors = try fixture.folder.file("errors", [])
+    process.standardError = try FileHandle(forWritingTo: errors)
+    try process.run()
+    while process.isRunning, (try? fixture.runs.isEmpty) ?? true { Thread.sleep(forTimeInterval: 0.005) }
+    process.interrupt()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 130)
+    let message = try String(contentsOf: errors, encoding: .utf8)
+    #expect(message.contains("the same command goes on"), "\(message)")
+    let page = String(decoding: try fixture.folder.bytes("study/study.md"), as: UTF8.self)
+    #expect(page.contains("missing"))
+    let done = try fixture.runs
+    #expect((1..<8).contains(done.count))
+    #expect(try fixture.run().exitCode == 0)
+    #expect(try fixture.runs.prefix(done.count) == done[...] && fixture.runs.count == 8)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: fixture.folder.path("study/work")).isEmpty)
+  }
+
   @Test func resultsAreMeansAndDeviationsOfTheRuns() throws {
     let study = try fixture.run(["--json"])
     let object = try study.object()
@@ -173,7 +196,10 @@ struct StudyRefusalTests {
     // 48 / 32 = 1 is no multiple of four terms.
     let other = with("--learning-rate", "0.01").map { $0 == "lora,bitfit" ? "bitfit,compacter" : $0 }
     try expectFailure(other, 64, "found 4 terms")
-    try expectFailure(other.map { $0 == "bitfit,compacter" ? "full" : $0 }, 64, "changes the backbone itself")
+    try expectFailure(
+      other.map { $0 == "bitfit,compacter" ? "full" : $0 }, 64, "full trains the backbone's own weights, and these are int8")
+    try expectFailure(
+      other + ["--float32-backbone", fixture.backbone], 64, "--float32-backbone goes with --methods full and intrinsic-said")
     #expect(!FileManager.default.fileExists(atPath: fixture.folder.path("study")))
   }
 

@@ -12,6 +12,7 @@ struct Study: ParsableCommand {
 
         tusk study minilm.tusk --preset sst2,rte --data glue --methods compacter,lora --seeds 3 --output study
         tusk study t5.tusk --preset cola --data glue --methods adapter,bitfit --examples 100,1000 --output low
+        tusk study int8.tusk --float32-backbone float32.tusk --preset sst2 --data glue --methods full,compacter --output full
         tusk study minilm.tusk --task mail=mail.jsonl,dev.jsonl --methods compacter --metric macro_f1 --output mail
 
       The folder of --output receives study.md, study.json and study.svg. Each run that ends is a line of its runs.jsonl: after \
@@ -40,6 +41,13 @@ struct Study: ParsableCommand {
       "Methods separated by commas.",
       discussion: TrainingMethod.allCases.map(\.rawValue).joined(separator: ", ") + "."))
   var methods: MethodList
+
+  @Option(
+    help: ArgumentHelp(
+      "The same backbone with float32 weights, for the methods that train it: full, intrinsic-said.",
+      discussion: "Without it they train the backbone of the others, which then must be of float32."),
+    completion: .file(extensions: ["tusk"]))
+  var float32Backbone: String?
 
   @Option(help: "Runs of each kind, by seeds from 1 on.")
   var seeds = 3
@@ -96,6 +104,9 @@ struct Study: ParsableCommand {
     let elsewhere = Set(task.map(\.name))
     if data == nil, let missing = presets.first(where: { !elsewhere.contains($0) }) {
       throw ValidationError("where is \(missing)? Give --data, or --task \(missing)=TRAIN,VALIDATION")
+    }
+    if float32Backbone != nil, !methods.methods.contains(where: \.trainsBackbone) {
+      throw ValidationError("--float32-backbone goes with --methods full and intrinsic-said")
     }
     if metric != nil, elsewhere.isSubset(of: presets) {
       throw ValidationError("presets have their metrics: --metric goes with data without one")

@@ -28,6 +28,8 @@ struct StudyTask {
 /// All runs of a study and what they have in common.
 struct StudyPlan {
   let backbone: String
+  /// Of the methods that train the backbone itself.
+  let trainedBackbone: String
   let config: BackboneConfig
   let tasks: [StudyTask]
   let methods: [TrainingMethod]
@@ -52,20 +54,33 @@ struct StudyPlan {
     let dialect = options.dialect ?? (config.hasDecoder ? .authors : .adapterhub)
     self.dialect = dialect
     methods = options.methods.methods
+    trainedBackbone = options.float32Backbone ?? options.backbone
+    let trainedConfig = try Self.trainedConfig(trainedBackbone, options, config)
     seeds = options.seeds
     examples = options.examples?.counts
     try training { () throws(TrainingError) in
       for method in options.methods.methods {
-        guard !method.trainsBackbone else {
-          throw TrainingError(
-            .unsupported, "\(method.rawValue) changes the backbone itself, and a study compares tasks beside it")
-        }
-        try MethodSettings(method, dialect: dialect).requireFit(to: config)
+        try MethodSettings(method, dialect: dialect).requireFit(
+          to: method.trainsBackbone ? trainedConfig : config)
       }
     }
     let tasks = try training { () throws(TrainingError) in try Self.tasks(options) }
     self.tasks = tasks
     settings = try training { () throws(TrainingError) in try Self.settings(options, config, dialect, tasks) }
+  }
+
+  /// The configuration of what methods train that train the backbone itself: of the same weights as that of the others.
+  private static func trainedConfig(_ path: String, _ options: Study, _ config: BackboneConfig) throws(Failure)
+    -> BackboneConfig
+  {
+    guard options.float32Backbone != nil else { return config }
+    let trained = try openBackbone(path).1
+    guard trained.fingerprint == config.fingerprint else {
+      throw Failure(
+        Failure.badData,
+        "\(path.printable): found other weights than those of \(options.backbone.printable), required the same")
+    }
+    return trained
   }
 
   /// Presets in their order, then the other data sets.
@@ -147,7 +162,7 @@ struct StudyPlan {
   func trainingArguments(_ key: StudyKey, sample: String, output: String, log: String) -> [String] {
     let recipe = recipe(key)
     var arguments = [
-      "train", backbone, "--method", key.method.rawValue, "--dialect", dialect.rawValue, "--train", sample, "--output",
+      "train", key.method.trainsBackbone ? trainedBackbone : backbone, "--method", key.method.rawValue, "--dialect", dialect.rawValue, "--train", sample, "--output",
       output, "--name", key.task, "--log", log, "--seed", "\(key.seed)", "--epochs", "\(recipe.epochs)", "--batch",
       "\(recipe.batchSize)", "--learning-rate", "\(recipe.learningRate)", "--threads", "\(options.threadCount)",
       "--json",
@@ -157,11 +172,10 @@ struct StudyPlan {
     return arguments + judging(task(key), isEvaluation: false)
   }
 
-  /// `tusk eval` of the task that was trained.
+  /// `tusk eval` of the task, or of the backbone with its head, that was trained.
   func evaluationArguments(_ key: StudyKey, output: String, validation: String) -> [String] {
-    var arguments = [
-      "eval", backbone, "--task", output, "--data", validation, "--threads", "\(options.threadCount)", "--json",
-    ]
+    let model = key.method.trainsBackbone ? [output] : [backbone, "--task", output]
+    var arguments = ["eval"] + model + ["--data", validation, "--threads", "\(options.threadCount)", "--json"]
     // As `tusk train` has it for methods without adapters.
     if config.hasDecoder, task(key).preset != nil, !key.method.hasAdapters, key.method != .lora {
       arguments.append("--task-prefix")

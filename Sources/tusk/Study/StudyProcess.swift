@@ -45,8 +45,10 @@ struct StudyProcess {
     let lines = ((try? String(contentsOfFile: errorsPath, encoding: .utf8)) ?? "").split(separator: "\n")
     try? FileManager.default.removeItem(atPath: errorsPath)
     let isFault = process.terminationReason != .exit
+    // The signal may find it before it watches for signals.
+    let faultCode = isTold ? Failure.interrupted : Failure.internalFault
     return Outcome(
-      exitCode: isFault ? Failure.internalFault : process.terminationStatus,
+      exitCode: isFault ? faultCode : process.terminationStatus,
       output: output.fileHandleForReading.readDataToEndOfFile(),
       message: isFault
         ? "tusk \(arguments[0]) was ended by signal \(process.terminationStatus)" : Self.message(lines.last),

@@ -31,7 +31,14 @@ struct TrainingData {
     answers = try training { () throws(TrainingError) in
       if let preset { return preset.answers }
       if config.hasDecoder { return .texts }
-      return options.data.regression ? .numbers : .labels(try LabelSet.collect(options.train))
+      guard !options.data.regression else { return .numbers }
+      let labels = try LabelSet.collect(options.train)
+      guard labels.names.count > 1 else {
+        throw TrainingError(
+          .empty, file: options.train.printable,
+          "found one label, '\(labels.names.joined().printable)', required 2 or more")
+      }
+      return .labels(labels)
     }
   }
 

@@ -6,6 +6,7 @@ struct TrainingPlanReport: Encodable {
   struct Planned: Encodable {
     let activations: Int
     let task: Int
+    let backbone: Int
     let data: Int
     let runtime: Int
     let `private`: Int
@@ -13,6 +14,7 @@ struct TrainingPlanReport: Encodable {
     init(_ plan: TrainingPlan) {
       activations = plan.activationBytes
       task = plan.taskBytes
+      backbone = plan.backboneBytes
       data = plan.request.dataBytes
       runtime = plan.runtimeBytes
       `private` = plan.privateBytes
