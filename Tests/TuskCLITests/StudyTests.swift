@@ -197,9 +197,11 @@ struct StudyRefusalTests {
     let other = with("--learning-rate", "0.01").map { $0 == "lora,bitfit" ? "bitfit,compacter" : $0 }
     try expectFailure(other, 64, "found 4 terms")
     try expectFailure(
-      other.map { $0 == "bitfit,compacter" ? "full" : $0 }, 64, "full trains the backbone's own weights, and these are int8")
+      other.map { $0 == "bitfit,compacter" ? "full" : $0 }, 64,
+      "full trains the backbone's own weights, and these are int8")
     try expectFailure(
-      other + ["--float32-backbone", fixture.backbone], 64, "--float32-backbone goes with --methods full and intrinsic-said")
+      other + ["--float32-backbone", fixture.backbone], 64,
+      "--float32-backbone goes with --methods full and intrinsic-said")
     #expect(!FileManager.default.fileExists(atPath: fixture.folder.path("study")))
   }
 

@@ -17,7 +17,8 @@ struct TrainInterruptionTests {
   private func arguments(_ output: String, _ options: String...) -> [String] {
     [
       "train", files.bert, "--method", "compacter", "--train", files.labels, "--validation", files.labels, "--output",
-      folder.path(output), "--name", "weather", "--batch", "4", "--epochs", "20", "--learning-rate", "0.01", "--threads", "1", "--log", log,
+      folder.path(output), "--name", "weather", "--batch", "4", "--epochs", "20", "--learning-rate", "0.01",
+      "--threads", "1", "--log", log,
     ] + TrainingFiles.sizes("compacter") + options
   }
 

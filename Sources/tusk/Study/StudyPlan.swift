@@ -162,7 +162,8 @@ struct StudyPlan {
   func trainingArguments(_ key: StudyKey, sample: String, output: String, log: String) -> [String] {
     let recipe = recipe(key)
     var arguments = [
-      "train", key.method.trainsBackbone ? trainedBackbone : backbone, "--method", key.method.rawValue, "--dialect", dialect.rawValue, "--train", sample, "--output",
+      "train", key.method.trainsBackbone ? trainedBackbone : backbone, "--method", key.method.rawValue, "--dialect",
+      dialect.rawValue, "--train", sample, "--output",
       output, "--name", key.task, "--log", log, "--seed", "\(key.seed)", "--epochs", "\(recipe.epochs)", "--batch",
       "\(recipe.batchSize)", "--learning-rate", "\(recipe.learningRate)", "--threads", "\(options.threadCount)",
       "--json",
