@@ -91,19 +91,22 @@ public final class Session {
   }
 
   private func mount(_ tasks: TaskStack, source: Int) throws(FormatError) {
+    var runner = TaskRunner(tasks)
     for index in 0..<tasks.count {
       try tasks[index].requireFit(to: config)
-      if let (found, required) = plan.shortage(for: tasks[index]) {
+      let needs = AdapterNeeds(of: tasks[index])
+      runner.expect(needs)
+      if let (found, required) = plan.shortage(for: needs) {
         throw FormatError(
           .wrongWidth, at: tasks[index].bytes.offset, found: UInt64(found), required: UInt64(required))
       }
     }
     try tasks.requireStackable()
-    runners[source] = TaskRunner(tasks)
+    runners[source] = runner
   }
 
   private func requireRoom(for head: TaskSection) throws(EngineError) {
-    if let (found, required) = plan.shortage(for: head) {
+    if let (found, required) = plan.shortage(for: AdapterNeeds(of: head)) {
       throw EngineError(.taskTooWide, found: required, required: found)
     }
   }

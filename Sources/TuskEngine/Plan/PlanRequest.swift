@@ -86,22 +86,27 @@ struct AdapterNeeds {
   private(set) var prefixTokens = 0
   private(set) var promptTokens = 0
   private(set) var changesCrossKeyValues = false
+  private(set) var changesProducts = false
+  private(set) var gatesAdapters = false
 
   init(of task: TaskSection) {
     for position in 0..<task.attachmentCount {
       switch task.attachment(at: position) {
-      case .adapter(let adapter): bottleneckWidth = max(bottleneckWidth, adapter.bottleneckWidth)
+      case .adapter(let adapter):
+        bottleneckWidth = max(bottleneckWidth, adapter.bottleneckWidth)
+        gatesAdapters = gatesAdapters || adapter.gateWeight != nil
       case .prefix(let prefix): prefixTokens = max(prefixTokens, prefix.tokenCount)
       case .prompt(let prompt): promptTokens = max(promptTokens, prompt.tokenCount)
-      case .product: break
+      case .product: changesProducts = true
       }
     }
-    for layer in 0..<task.slots.decoderLayerCount {
+    for layer in 0..<(changesProducts || prefixTokens > 0 ? task.slots.decoderLayerCount : 0) {
       let slot = task.slots.slot(.decoder, .crossAttention, layer: layer)
       let changes = task.product(.k, slot: slot) != nil || task.product(.v, slot: slot) != nil
       changesCrossKeyValues = changesCrossKeyValues || changes || task.prefix(slot: slot) != nil
     }
-    for position in 0..<task.linearCount {
+    // Down and up alternate, most of them alike.
+    for position in 0..<task.linearCount where position < 2 || !task.linear(position, hasShapeOf: position - 2) {
       linearScratchFloats = max(linearScratchFloats, MountedLinear.scratchFloats(task.linear(at: position)))
     }
     if let head = task.head {

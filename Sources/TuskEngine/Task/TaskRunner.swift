@@ -5,24 +5,15 @@ import TuskFormat
 package struct TaskRunner {
   package let tasks: TaskStack
   /// Whether any task changes products, or gates an adapter; else slots are not searched for them.
-  let changesProducts: Bool
-  let gatesAdapters: Bool
+  private(set) var changesProducts = false
+  private(set) var gatesAdapters = false
 
-  package init(_ tasks: TaskStack = TaskStack()) {
-    self.tasks = tasks
-    var changesProducts = false
-    var gatesAdapters = false
-    for index in 0..<tasks.count {
-      for position in 0..<tasks[index].attachmentCount {
-        switch tasks[index].attachment(at: position) {
-        case .product: changesProducts = true
-        case .adapter(let adapter): gatesAdapters = gatesAdapters || adapter.gateWeight != nil
-        case .prefix, .prompt: break
-        }
-      }
-    }
-    self.changesProducts = changesProducts
-    self.gatesAdapters = gatesAdapters
+  package init(_ tasks: TaskStack = TaskStack()) { self.tasks = tasks }
+
+  /// Takes note of what one of the tasks does.
+  mutating func expect(_ needs: AdapterNeeds) {
+    changesProducts = changesProducts || needs.changesProducts
+    gatesAdapters = gatesAdapters || needs.gatesAdapters
   }
 
   /// The task whose head answers: the last that has one.

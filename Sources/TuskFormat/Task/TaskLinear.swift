@@ -68,6 +68,16 @@ extension TaskSection {
       codes: optional(start + 52), scales: optional(start + 56))
   }
 
+  /// Whether two linears are of one width, kind and division; they may differ in what they share and in a bias.
+  package func linear(_ position: Int, hasShapeOf other: Int) -> Bool {
+    precondition(max(position, other) < linearCount && min(position, other) >= 0, "no such linear")
+    let start = linearsOffset + position * TaskLinear.recordBytes
+    let otherStart = linearsOffset + other * TaskLinear.recordBytes
+    for field in [0, 4, 8, 12, 44, 48] where word(start + field) != word(otherStart + field) { return false }
+    for field in [20, 36, 52] where (word(start + field) == 0) != (word(otherStart + field) == 0) { return false }
+    return true
+  }
+
   /// Checks the linear `index` that `field` names, and returns its output width. One named before has been checked
   /// before; only its widths are compared.
   func mentionLinear(
