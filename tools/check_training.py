@@ -4,10 +4,11 @@
 Trains a Compacter task on the demonstration's T5 (tools/demo), with an evaluation after each epoch, kills the process without
 warning, lets `--resume` finish it, and compares the task byte for byte with that of a run without a stop. The state is saved
 after every step, so that many of the moments lie within a save. A few runs are interrupted as Ctrl-C does instead: they must
-end with exit code 130 and leave no temporary file. Then every plan that a memory budget can lead to is run, for the
-demonstration and, with --minilm, for all-MiniLM-L6-v2 (tools/fetch_minilm.py fetches it): private memory, RssAnon after each
-step, must be within 10 % or 4 MB of the plan. That is wider than of inference: what OpenBLAS keeps for packing depends on its
-build and on the processor it finds, and the C library keeps some of what reading the examples took.
+end with exit code 130 and leave no temporary file. On a full device (a tmpfs in a mount namespace) one must end with 74 and
+leave the state it had. Then every plan that a memory budget can lead to is run, for the demonstration and, with --minilm, for
+all-MiniLM-L6-v2 (tools/fetch_minilm.py fetches it): private memory, RssAnon after each step, must be within 10 % or 4 MB of
+the plan. That is wider than of inference: what OpenBLAS keeps for packing depends on its build and on the processor it
+finds, and the C library keeps some of what reading the examples took.
 
 examples:
   tools/check_training.py
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import random
 import signal
 import subprocess
@@ -30,6 +32,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "tools" / "demo"
 INTERRUPTED = 130
+IO_FAULT = 74
 RECIPE = ["--epochs", "6", "--batch", "8", "--learning-rate", "0.003", "--threads", "2"]
 
 
@@ -110,6 +113,33 @@ def check_stops(options: argparse.Namespace, trial: Trial) -> int:
     return wrong + untidy
 
 
+# $0 a folder to mount on, $1 bytes of the file system, $2 a state, then the command.
+FULL_DEVICE = """
+folder=$0 size=$1 state=$2; shift 2
+mount -t tmpfs -o size=$size none "$folder" && cp "$state" "$folder" || exit 1
+"$@" --output "$folder/task.tusk" --resume >/dev/null 2>"$folder.errors"; code=$?
+cmp "$state" "$folder/task.tusk.state" && [ "$(ls "$folder")" = task.tusk.state ] && exit $code
+exit 1
+"""
+
+
+def check_full_device(trial: Trial, folder: Path) -> int:
+    """Goes on in a file system with room for one state and no second one: it must end with 74 and leave the first."""
+    trial.stop(trial.seconds / 2, signal.SIGINT)
+    device = folder / "device"
+    device.mkdir()
+    kept = trial.state.read_bytes()
+    namespace = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
+    room = len(kept) + (32 << 10)
+    done = subprocess.run([*namespace, "sh", "-c", FULL_DEVICE, device, str(room), trial.state, *map(str, trial.command)],
+                          capture_output=True, text=True)
+    is_good = done.returncode == IO_FAULT and trial.state.read_bytes() == kept and trial.finish()
+    errors = Path(f"{device}.errors")
+    said = errors.read_text().strip().splitlines()[-1:] if errors.exists() else [done.stderr]
+    print(f"full device: exit code {done.returncode}, {said[0] if said else 'nothing said'}{'' if is_good else ': WRONG'}")
+    return not is_good
+
+
 def check_plans(options: argparse.Namespace, name: str, folder: Path, arguments: list[str | Path]) -> int:
     task = folder / "planned.tusk"
     command = [options.tusk, "train", *arguments, "--output", task, "--epochs", "1", "--json"]
@@ -132,7 +162,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tusk-training-") as name:
         folder = Path(name)
         trial = Trial(options.tusk, folder)
-        failures = check_stops(options, trial)
+        failures = check_stops(options, trial) + check_full_device(trial, folder)
         failures += check_plans(options, "demonstration", folder, [
             trial.backbone, "--method", "compacter", "--train", trial.data[0], "--validation", trial.data[1],
             "--batch", "32"])
