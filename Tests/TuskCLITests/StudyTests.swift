@@ -52,6 +52,23 @@ struct StudyTests {
     #expect(try FileManager.default.contentsOfDirectory(atPath: fixture.folder.path("study/work")).isEmpty)
   }
 
+  @Test func fullFineTuningIsComparedOnTheFloatBackbone() throws {
+    let files = try TrainingFiles.shared.get()
+    let arguments = [
+      "study", files.bert, "--float32-backbone", files.floatBERT, "--task", "house=\(files.labels),\(files.labels)",
+      "--methods", "full,lora", "--seeds", "1", "--epochs", "1", "--threads", "1", "--output",
+      fixture.folder.path("study"), "--json",
+    ]
+    let study = try CommandLineTool.run(arguments)
+    #expect(study.exitCode == 0, "\(study.errors)")
+    let methods = try #require(try study.object()["methods"] as? [[String: Any]])
+    #expect(methods.compactMap { $0["percent_of_backbone"] as? Double }.first == 100)
+    let bytes = methods.compactMap { $0["task_bytes"] as? Int }
+    #expect(bytes.count == 2 && bytes[0] > 5 * bytes[1], "\(bytes)")
+    let other = try CommandLineTool.run(arguments.map { $0 == files.floatBERT ? files.floatT5 : $0 })
+    #expect(other.exitCode == 65 && other.errors.contains("found other weights than those of "), "\(other.errors)")
+  }
+
   @Test func anInterruptedStudyGoesOn() throws {
     let process = Process()
     process.executableURL = CommandLineTool.productFolder.appendingPathComponent("tusk")

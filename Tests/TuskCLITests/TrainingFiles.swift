@@ -8,6 +8,9 @@ final class TrainingFiles: Sendable {
   /// An encoder-decoder and an encoder.
   let t5: String
   let bert: String
+  /// The same with float32 weights.
+  let floatT5: String
+  let floatBERT: String
   /// Texts with targets, and texts with the labels `cold` and `warm`.
   let texts: String
   let labels: String
@@ -17,16 +20,18 @@ final class TrainingFiles: Sendable {
     folder = try TemporaryFolder()
     let fixtures = CommandLineTool.packageFolder.appendingPathComponent("Tests/Fixtures")
     let model = try Data(contentsOf: fixtures.appendingPathComponent("tokenizer/spaces.model"))
-    t5 = try Self.convert("t5_v10", ["spiece.model": model], folder)
+    let t5Files = ["spiece.model": model]
+    t5 = try Self.convert("t5_v10", t5Files, "int8", folder)
+    floatT5 = try Self.convert("t5_v10", t5Files, "float32", folder)
     let pieces = [
       "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "house", "is", "blue", "red", "ice", "fire", "in",
     ]
-    bert = try Self.convert(
-      "bert",
-      [
-        "vocab.txt": Data((pieces.joined(separator: "\n") + "\n").utf8),
-        "tokenizer_config.json": Data(#"{"do_lower_case": true}"#.utf8),
-      ], folder)
+    let bertFiles = [
+      "vocab.txt": Data((pieces.joined(separator: "\n") + "\n").utf8),
+      "tokenizer_config.json": Data(#"{"do_lower_case": true}"#.utf8),
+    ]
+    bert = try Self.convert("bert", bertFiles, "int8", folder)
+    floatBERT = try Self.convert("bert", bertFiles, "float32", folder)
     let colors = ["blue", "red", "ice", "fire"]
     texts = try folder.file(
       "texts.jsonl",
@@ -45,13 +50,16 @@ final class TrainingFiles: Sendable {
 
   static func lines(_ lines: [String]) -> [UInt8] { Array((lines.joined(separator: "\n") + "\n").utf8) }
 
-  private static func convert(_ name: String, _ files: [String: Data], _ folder: TemporaryFolder) throws -> String {
-    let checkpoint = folder.url.appendingPathComponent("\(name)-checkpoint")
+  private static func convert(
+    _ name: String, _ files: [String: Data], _ weights: String, _ folder: TemporaryFolder
+  ) throws -> String {
+    let checkpoint = folder.url.appendingPathComponent("\(name)-\(weights)-checkpoint")
     try FileManager.default.copyItem(
       at: CommandLineTool.golden.appendingPathComponent("backbones/\(name)"), to: checkpoint)
     for (file, bytes) in files { try bytes.write(to: checkpoint.appendingPathComponent(file)) }
-    let output = folder.path("\(name).tusk")
-    let outcome = try CommandLineTool.run("convert", "backbone", checkpoint.path, "--output", output)
+    let output = folder.path("\(name)-\(weights).tusk")
+    let outcome = try CommandLineTool.run(
+      "convert", "backbone", checkpoint.path, "--output", output, "--weights", weights)
     try #require(outcome.exitCode == 0, "\(outcome.errors)")
     return output
   }

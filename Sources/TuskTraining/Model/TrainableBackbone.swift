@@ -70,13 +70,12 @@ public final class TrainableBackbone {
     memory.assumingMemoryBound(to: Float.self) + part * floatCount
   }
 
-  /// What decides how training goes on, for a state file: the whole file as it is mapped, and the moments.
+  /// What decides how training goes on, for a state file: the rows of every tensor, and the moments.
   var stateBytes: [UnsafeMutableRawBufferPointer] {
-    let bytes = file.mapping.bytes
-    return [
-      UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(mutating: bytes.address), count: bytes.count),
-      UnsafeMutableRawBufferPointer(start: floats(1), count: 8 * floatCount),
-    ]
+    let tensors = (0..<config.tensorCount).map { position in
+      UnsafeMutableRawBufferPointer(start: values(position), count: config.tensorSpec(at: position).dataByteCount)
+    }
+    return tensors + [UnsafeMutableRawBufferPointer(start: floats(1), count: 8 * floatCount)]
   }
 
   func clearGradients() { floats(0).update(repeating: 0, count: floatCount) }

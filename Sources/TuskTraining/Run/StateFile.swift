@@ -95,7 +95,7 @@ struct StateFile {
       throw refuse(
         Self.versionOffset, "a state of another release (found version \(version), required \(Self.version))")
     }
-    for range in [Self.versionOffset + 1..<Self.recordBytesOffset, Self.momentCountOffset + 8..<Self.recordOffset] {
+    for range in [Self.versionOffset + 1..<Self.recordBytesOffset, Self.backboneBytesOffset + 8..<Self.recordOffset] {
       if let offset = file.firstNonZero(in: range) { throw refuse(offset, "a reserved byte is not 0") }
     }
     func count(_ offset: Int, atMost limit: Int) throws(TrainingError) -> Int {
