@@ -10,7 +10,8 @@ SentencePiece model, transformers has two tokenizers: the usual, fast one, and o
 few texts. Tusk breaks ties of scores as the fast one does and treats white space as the model does; so texts at whose ends the
 fast one drops white space that the model keeps, or keeps a written U+2581 that the model drops, are compared with the model, and
 counted. Decoded texts with unknown pieces are not compared, which Tusk and sentencepiece write as U+2047 and transformers drops. Prints one line per
-file and ends with 1 if anything differs. Needs sentencepiece 0.2.3, or transformers 4.57.6 and tokenizers 0.22.2:
+file and ends with 1 if anything differs. With `--speed` and sentencepiece, also how fast both are, one thread each, best of five
+passes over all texts that are lines. Needs sentencepiece 0.2.3, or transformers 4.57.6 and tokenizers 0.22.2:
 `python3 -m venv .venv && .venv/bin/pip install sentencepiece==0.2.3 transformers==4.57.6 tokenizers==0.22.2`.
 
 examples: tools/compare_tokenizer.py t5.tusk t5/spiece.model glue/*/validation.jsonl
@@ -24,10 +25,12 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+ROUNDS = 5
 SPECIAL = re.compile(r"</s>|<pad>|<unk>|<extra_id_\d+>")
 
 Reference = Callable[[str], tuple[list[int], str | None]]
@@ -40,6 +43,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("reference", type=Path, help="that checkpoint's spiece.model, or its folder")
     parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help=".jsonl or .txt files with texts")
     parser.add_argument("--torture", action="store_true", help="also the texts of the tokenizers' fixtures")
+    parser.add_argument("--speed", action="store_true", help="measure both, too; for a spiece.model")
     parser.add_argument("--tusk", type=Path, default=HERE.parent / ".build" / "release" / "tusk")
     parser.add_argument("--show", type=int, default=3, help="differences printed for each file (default: 3)")
     return parser.parse_intermixed_args()
@@ -81,8 +85,6 @@ def hugging_face_reference(folder: Path, disputed: set[str]) -> Reference:
         return ids, model.decode(ids, skip_special_tokens=True) if has_text else None
 
     return encode_with_both
-
-    return encode
 
 
 def torture_texts() -> list[str]:
@@ -128,9 +130,33 @@ def tokenize(tusk: Path, backbone: Path, texts: list[str]) -> list[dict[str, obj
     return found
 
 
+def compare_speed(arguments: argparse.Namespace, texts: list[str]) -> None:
+    """sentencepiece's loop over the texts is in C++, too; what it gives back are lists of Python's."""
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(arguments.reference))
+    lines = [text for text in texts if not re.search(r"\n|\r$", text)]
+    command = [arguments.tusk, "tokenize", arguments.backbone, "--input", "-", "--time", "--json"]
+    done = subprocess.run(command, input="".join(line + "\n" for line in lines).encode(), stdout=subprocess.PIPE, check=True)
+    tusk = json.loads(done.stdout)
+    seconds = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        ids = processor.encode(lines, num_threads=1)
+        seconds.append(time.perf_counter() - start)
+    # Tusk's have an end of sequence each.
+    if sum(map(len, ids)) + len(lines) != tusk["tokens"]:
+        sys.exit("found other counts of tokens; compare the ids first")
+    megabytes = tusk["bytes"] / 1e6
+    print(f"{len(lines)} texts of {megabytes:.2f} MB: Tusk {megabytes / tusk['seconds']:.2f} MB/s, sentencepiece "
+          f"{megabytes / min(seconds):.2f} MB/s, {min(seconds) / tusk['seconds']:.2f} times as fast")
+
+
 def main() -> int:
     arguments = parse_arguments()
     is_folder = arguments.reference.is_dir()
+    if arguments.speed and is_folder:
+        sys.exit("--speed measures beside sentencepiece, which reads a spiece.model")
     try:
         disputed: set[str] = set()
         reference = (hugging_face_reference(arguments.reference, disputed) if is_folder
@@ -152,6 +178,8 @@ def main() -> int:
         different += sum(wrong.values())
     if disputed:
         print(f"{len(disputed)} texts with white space at an end on which transformers' two tokenizers disagree")
+    if arguments.speed:
+        compare_speed(arguments, [text for _, texts in sources for text in texts])
     print(f"{different} different")
     return 1 if different else 0
 
