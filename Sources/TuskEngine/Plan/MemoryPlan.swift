@@ -98,8 +98,8 @@ public struct MemoryPlan: Sendable {
     activationBytes = regions.arenaBytes - regions.keyValueCacheBytes
   }
 
-  /// What a task of these `needs` takes more of than is planned; nil if there is room. Keys and values that are never formed cannot be
-  /// changed: the task needs a plan that caches them.
+  /// What a task of these `needs` takes more of than is planned; nil if there is room. Keys and values that are never
+  /// formed cannot be changed: the task needs a plan that caches them.
   func shortage(for needs: AdapterNeeds) -> (found: Int, required: Int)? {
     if crossAttention == .absorbed && needs.changesCrossKeyValues { return (1, 0) }
     return request.shortage(for: needs)
