@@ -24,6 +24,9 @@ REQUIREMENTS = {
     "accelerate": "1.12.0",
     "adapters": "1.3.0",
     "peft": "0.21.2",
+    "cmake": "4.4.5",
+    "protobuf": "7.36.2",
+    "sentencepiece": "0.2.3",
 }
 PIP = "26.3"
 # PyPI's torch brings two gigabytes of CUDA.
@@ -37,6 +40,8 @@ NEEDS = {
     "torch": (),
     "torch-float32": (),
     "adapters": ("adapters",),
+    # What llama.cpp is built by and what its converter imports.
+    "llama": ("cmake", "protobuf", "sentencepiece"),
     # No peer: what check_export.py loads exported tasks with.
     "export": ("accelerate", "adapters", "peft"),
 }
