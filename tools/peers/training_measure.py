@@ -281,11 +281,16 @@ def require_same_size(method: str, runs: dict[str, Run]) -> None:
 
 @contextmanager
 def folder_for(name: str) -> Iterator[Path]:
-    """Kept between runs, without what a run makes anew and needs much room."""
+    """Kept between runs, without what a run makes anew and needs much room: a run that was killed may have left it."""
     folder = cache_folder() / "train" / name
     folder.mkdir(parents=True, exist_ok=True)
+
+    def clear() -> None:
+        for file in [*folder.glob("trained.tusk*"), *folder.glob("float32.tusk")]:
+            file.unlink()
+
+    clear()
     try:
         yield folder
     finally:
-        for file in [*folder.glob("trained.tusk*"), *folder.glob("float32.tusk")]:
-            file.unlink()
+        clear()

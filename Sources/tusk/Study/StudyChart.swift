@@ -102,7 +102,7 @@ struct StudyChart {
       drawMark(&svg, position, x + markSize / 2, lineY - 5)
       svg.text(method.method, x + 26, lineY, isBold: true)
       svg.text(
-        "\(method.trainedParameters.grouped) (\(String(format: "%.3f", method.percentOfBackbone)) %)", x + 138, lineY)
+        "\(method.trainedParameters.grouped) (\(String(format: "%.3g", method.percentOfBackbone)) %)", x + 146, lineY)
       if report.tasks.count > 1, method.average != nil {
         svg.text(StudyReport.hundredths(method.average), x + 364, lineY, anchor: .end)
       }
@@ -128,7 +128,7 @@ struct StudyChart {
     }
     for tick in scale.xTicks {
       svg.line(x(tick), bottom, x(tick), bottom + 5)
-      svg.text(Int(tick).grouped, x(tick), bottom + 19, size: 12, fill: "#555555", anchor: .middle)
+      svg.text(panel.isCurve ? Int(tick).grouped : Self.rounded(tick), x(tick), bottom + 19, size: 12, fill: "#555555", anchor: .middle)
     }
     svg.line(left, bottom, left + panelWidth, bottom)
     svg.text(
@@ -148,6 +148,12 @@ struct StudyChart {
       svg.line(place, y(point.value.mean - spread), place, y(point.value.mean + spread), stroke: color(point.method))
     }
     for (point, place) in zip(panel.points, places) { drawMark(&svg, point.method, place, y(point.value.mean)) }
+  }
+
+  /// 500, 3k, 20M: ticks are whole.
+  private static func rounded(_ tick: Double) -> String {
+    if tick >= 1e6 { return "\(Int(tick / 1e6))M" }
+    return tick >= 1e3 ? "\(Int(tick / 1e3))k" : "\(Int(tick))"
   }
 
   /// Where each point stands: those that would hide each other stand side by side.
@@ -193,8 +199,8 @@ private struct Scale {
     let most = log10(x.max()!)
     let room = max((most - least) * Self.margin, 0.05)
     logs = least - room...most + room
-    // 1, 2 and 5 by powers of ten, or 1 and 3 where that were too many.
-    let factors = most - least > 1.2 ? [1.0, 3.0] : [1.0, 2.0, 5.0]
+    // 1, 2 and 5 by powers of ten, or fewer where that were too many.
+    let factors = most - least > 2.5 ? [1.0] : most - least > 1.2 ? [1.0, 3.0] : [1.0, 2.0, 5.0]
     let range = logs
     let round = (Int(range.lowerBound.rounded(.down))...Int(range.upperBound.rounded(.up))).flatMap { power in
       factors.map { $0 * pow(10, Double(power)) }
