@@ -25,7 +25,8 @@ struct Tokenize: ParsableCommand {
   @Flag(help: "Print one JSON object per text.")
   var json = false
 
-  @Flag(help: "Print only how fast that is: all texts are read, then tokenized five times by one thread; the best time.")
+  @Flag(
+    help: "Print only how fast that is: all texts are read, then tokenized five times by one thread; the best time.")
   var time = false
 
   private static let timedRounds = 5

@@ -128,7 +128,9 @@ struct StudyChart {
     }
     for tick in scale.xTicks {
       svg.line(x(tick), bottom, x(tick), bottom + 5)
-      svg.text(panel.isCurve ? Int(tick).grouped : Self.rounded(tick), x(tick), bottom + 19, size: 12, fill: "#555555", anchor: .middle)
+      svg.text(
+        panel.isCurve ? Int(tick).grouped : Self.rounded(tick), x(tick), bottom + 19, size: 12, fill: "#555555",
+        anchor: .middle)
     }
     svg.line(left, bottom, left + panelWidth, bottom)
     svg.text(
