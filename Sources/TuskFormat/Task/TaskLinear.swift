@@ -73,9 +73,11 @@ extension TaskSection {
     precondition(max(position, other) < linearCount && min(position, other) >= 0, "no such linear")
     let start = linearsOffset + position * TaskLinear.recordBytes
     let otherStart = linearsOffset + other * TaskLinear.recordBytes
-    for field in [0, 4, 8, 12, 44, 48] where word(start + field) != word(otherStart + field) { return false }
-    for field in [20, 36, 52] where (word(start + field) == 0) != (word(otherStart + field) == 0) { return false }
-    return true
+    // Spelled out: an array of fields would be allocated.
+    func isEqual(_ field: Int) -> Bool { word(start + field) == word(otherStart + field) }
+    func isThereLike(_ field: Int) -> Bool { (word(start + field) == 0) == (word(otherStart + field) == 0) }
+    return isEqual(0) && isEqual(4) && isEqual(8) && isEqual(12) && isEqual(44) && isEqual(48)
+      && isThereLike(20) && isThereLike(36) && isThereLike(52)
   }
 
   /// Checks the linear `index` that `field` names, and returns its output width. One named before has been checked
