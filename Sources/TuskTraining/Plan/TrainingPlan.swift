@@ -20,7 +20,7 @@ public struct TrainingPlan: Sendable {
   public let backboneBytes: Int
 
   /// Private memory of a training process beside its arena, task and data: program, libraries, their buffers.
-  static let runtimeFloorBytes = 4 << 20
+  static let runtimeFloorBytes = 5 << 19
   /// Of each thread: its stack, and what OpenBLAS packs its products into.
   static let threadBytes = 1 << 20
   /// What a plan without a budget stays below if it can: half of what an int8 backbone has on disk, and never so little that
