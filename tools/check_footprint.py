@@ -10,20 +10,14 @@ the same with 100 tasks as with one (within one page).
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from processes import run
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = 4096
-
-
-def run(*command: str | Path) -> str:
-    finished = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if finished.returncode:
-        sys.exit(f"{' '.join(map(str, command))}: exit code {finished.returncode}\n{finished.stderr}")
-    return finished.stdout
 
 
 def measure(nano: Path, bundle: Path, options: argparse.Namespace) -> dict[str, int]:

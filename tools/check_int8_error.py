@@ -9,21 +9,16 @@ compares. The int8 output must be the same bit for bit with 1 and 2 threads.
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from processes import run
+
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 0.02
-
-
-def run(*command: str | Path) -> None:
-    finished = subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if finished.returncode:
-        sys.exit(f"{' '.join(map(str, command))}: exit code {finished.returncode}\n{finished.stderr}")
 
 
 def encode(tusk: Path, backbone: Path, ids: str, threads: int, folder: Path) -> np.ndarray:

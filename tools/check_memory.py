@@ -22,10 +22,11 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from processes import run
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE_TOKENS, TARGET_TOKENS = 512, 64
@@ -38,13 +39,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--backbone", type=Path, help="an int8 pack of T5-base shapes")
     parser.add_argument("--rounds", type=int, default=2)
     return parser.parse_args()
-
-
-def run(*command: str | Path) -> str:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command[:4]))} ...: exit code {done.returncode}\n{done.stderr}")
-    return done.stdout
 
 
 def measure(nano: Path, backbone: Path, source: int, target: int, budget: int | None) -> tuple[dict[str, int], float]:

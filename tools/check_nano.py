@@ -12,12 +12,13 @@ answer; with the model in memory as the program itself has read it.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import resource
 import subprocess
 import sys
 from pathlib import Path
+
+from processes import drop_from_page_cache
 
 PACKAGE = Path(__file__).resolve().parent.parent
 LIMITS = {"dynamic": 400_000, "static": 1_500_000, "private": 2_000_000, "peak without the model": 3_000_000}
@@ -91,12 +92,6 @@ def processor_seconds(command: list[str], lines: int) -> float:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     return min(seconds)
-
-
-def drop_from_page_cache(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def check_start(judge: Judge, command: list[str]) -> None:

@@ -18,6 +18,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from processes import run
+
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "tools/demo"
 TEXTS = {"iso-date": "4 May 2021", "clock-24": "half past nine in the evening", "dollar-sign": "ten dollars"}
@@ -32,13 +34,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--tasks", type=int, default=1000)
     parser.add_argument("--processes", type=int, default=8)
     return parser.parse_args()
-
-
-def run(*command: str | Path, text: str | None = None) -> str:
-    done = subprocess.run([str(part) for part in command], input=text, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command[:4]))} ...: exit code {done.returncode}\n{done.stderr}")
-    return done.stdout
 
 
 def convert(options: argparse.Namespace, folder: Path) -> tuple[Path, list[tuple[str, str, Path]]]:

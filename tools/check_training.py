@@ -29,6 +29,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from processes import run
+
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "tools" / "demo"
 INTERRUPTED = 130
@@ -44,13 +46,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--minilm", action="store_true", help="measure MiniLM's plans, too")
     parser.add_argument("--tusk", type=Path, default=ROOT / ".build" / "release" / "tusk")
     return parser.parse_args()
-
-
-def run(*command: str | Path) -> str:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command[:4]))} ...: exit code {done.returncode}\n{done.stderr}")
-    return done.stdout
 
 
 def digest(path: Path) -> str | None:

@@ -114,16 +114,20 @@ def texts_of(path: Path, leaves_out: re.Pattern[str] | None) -> list[str]:
     return [text for text in found if leaves_out is None or not leaves_out.search(text)]
 
 
+def is_line(text: str) -> bool:
+    """Whether a line of standard input can hold the text."""
+    return not re.search(r"\n|\r$", text)
+
+
 def tokenize(tusk: Path, backbone: Path, texts: list[str]) -> list[dict[str, object]]:
     """The object that `tusk tokenize --json` prints for each text: lines by standard input, the others as arguments."""
     command = [tusk, "tokenize", backbone, "--json"]
-    is_line = [not re.search(r"\n|\r$", text) for text in texts]
-    lines = "".join(text + "\n" for text, line in zip(texts, is_line) if line)
+    lines = "".join(text + "\n" for text in texts if is_line(text))
     done = subprocess.run([*command, "--input", "-"], input=lines.encode(), stdout=subprocess.PIPE, check=True)
     answers = iter(done.stdout.splitlines())
     found = []
-    for text, line in zip(texts, is_line):
-        if line:
+    for text in texts:
+        if is_line(text):
             found.append(json.loads(next(answers)))
         else:
             found.append(json.loads(subprocess.run([*command, "--", text], stdout=subprocess.PIPE, check=True).stdout))
@@ -135,7 +139,7 @@ def compare_speed(arguments: argparse.Namespace, texts: list[str]) -> None:
     import sentencepiece
 
     processor = sentencepiece.SentencePieceProcessor(model_file=str(arguments.reference))
-    lines = [text for text in texts if not re.search(r"\n|\r$", text)]
+    lines = [text for text in texts if is_line(text)]
     command = [arguments.tusk, "tokenize", arguments.backbone, "--input", "-", "--time", "--json"]
     done = subprocess.run(command, input="".join(line + "\n" for line in lines).encode(), stdout=subprocess.PIPE, check=True)
     tusk = json.loads(done.stdout)

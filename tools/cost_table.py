@@ -9,19 +9,13 @@ and asks `tusk footprint`, `tusk bench` and `tusk inspect`. Takes about a minute
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from processes import run
+
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def run(*command: str | Path) -> str:
-    finished = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if finished.returncode:
-        sys.exit(f"{' '.join(map(str, command))}: exit code {finished.returncode}\n{finished.stderr}")
-    return finished.stdout
 
 
 def machine() -> str:

@@ -32,10 +32,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools/peers"))
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tools/peers")]
 
 import environment  # noqa: E402
 import llama  # noqa: E402
+from processes import drop_from_page_cache  # noqa: E402
 
 GROUPS = Path("/sys/fs/cgroup")
 UNAVAILABLE = 69
@@ -97,16 +98,6 @@ def parse_arguments() -> argparse.Namespace:
     if bool(options.llama) != bool(options.checkpoint):
         parser.error("--llama and --checkpoint go together")
     return options
-
-
-def drop_from_page_cache(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        # Pages that are not on the device yet would stay.
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    finally:
-        os.close(descriptor)
 
 
 def engines(options: argparse.Namespace) -> list[Engine]:

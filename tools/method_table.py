@@ -17,7 +17,6 @@ import argparse
 import itertools
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from make_checkpoint import Compacter, Model, Progress, Tensor, write_json, write_safetensors
+from processes import run
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = Model("t5-base", False, 32100)
@@ -136,13 +136,6 @@ def methods() -> list[Method]:
 
 
 OTHER_BACKBONES = (("Intrinsic-SAID", "0.009", 20_000), ("Full fine-tuning", "100", BACKBONE_PARAMETERS))
-
-
-def run(*command: str | Path) -> str:
-    finished = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if finished.returncode:
-        sys.exit(f"{' '.join(map(str, command))}: exit code {finished.returncode}\n{finished.stderr}")
-    return finished.stdout
 
 
 def write_model(directory: Path, shards: dict[Path, list[Tensor]], config: dict[str, object]) -> None:

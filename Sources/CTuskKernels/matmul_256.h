@@ -3,12 +3,6 @@
 
 #include "epilogue_x86.h"
 
-/// What comes so many bytes later in a stream of weights is fetched, across the pages at which the hardware prefetcher
-/// stops: measured, 5 to 8 % more bytes a second.
-#ifndef FETCH_AHEAD
-#define FETCH_AHEAD 1024
-#endif
-
 INLINE int32_t ISA(sum_i32)(__m256i v) {
   __m128i x = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
   x = _mm_add_epi32(x, _mm_shuffle_epi32(x, 0x4E));

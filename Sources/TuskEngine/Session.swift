@@ -91,15 +91,15 @@ public final class Session {
   }
 
   private func mount(_ tasks: TaskStack, source: Int) throws(FormatError) {
-    var runner = TaskRunner(tasks)
+    var runner = TaskRunner()
     for index in 0..<tasks.count {
       try tasks[index].requireFit(to: config)
       let needs = AdapterNeeds(of: tasks[index])
-      runner.expect(needs)
       if let (found, required) = plan.shortage(for: needs) {
         throw FormatError(
           .wrongWidth, at: tasks[index].bytes.offset, found: UInt64(found), required: UInt64(required))
       }
+      runner.append(tasks[index], needs)
     }
     try tasks.requireStackable()
     runners[source] = runner

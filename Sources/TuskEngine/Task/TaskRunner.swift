@@ -3,15 +3,14 @@ import TuskFormat
 
 /// Applies the tasks mounted for one source where they act.
 package struct TaskRunner {
-  package let tasks: TaskStack
+  package private(set) var tasks = TaskStack()
   /// Whether any task changes products, or gates an adapter; else slots are not searched for them.
   private(set) var changesProducts = false
   private(set) var gatesAdapters = false
 
-  package init(_ tasks: TaskStack = TaskStack()) { self.tasks = tasks }
-
-  /// Takes note of what one of the tasks does.
-  mutating func expect(_ needs: AdapterNeeds) {
+  /// Adds a task behind those that are there; `needs` are its own.
+  mutating func append(_ task: TaskSection, _ needs: AdapterNeeds) {
+    tasks.append(task)
     changesProducts = changesProducts || needs.changesProducts
     gatesAdapters = gatesAdapters || needs.gatesAdapters
   }
