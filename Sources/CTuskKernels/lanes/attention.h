@@ -2,10 +2,10 @@
 #include "lanes.h"
 #include "math.h"
 
-/// q.k of QT queries and CT * 8 keys: one lane per key, summed over d in order, whatever the tile.
+/// q.k of QT queries and CT * 8 keys: one lane per key, summed over d in order, as in `score_part`.
 INLINE void ISA(score_tile)(const TuskAttention *a, size_t query, const float *keys, float *scores, const int QT,
                             const int CT) {
-  f32x8 sums[QUERY_GROUP][8];
+  f32x8 sums[QUERY_GROUP][2];
   const float *q[QUERY_GROUP];
   for (int i = 0; i < QT; i++) q[i] = a->queries + (query + (size_t)i) * a->queryStride;
   for (int i = 0; i < QT; i++) {
@@ -135,8 +135,8 @@ INLINE void ISA(strip_tile)(const float *strip, size_t count, const float *weigh
 
 /// What a tile of keys is to the queries of a block; of query i at i, i * KEY_TILE or of its group.
 typedef struct {
-  size_t firstKey, count;
-  /// Transposed [dKV, KEY_TILE]; scales [KEY_TILE] of int8 rows, or NULL.
+  size_t firstKey, count, prefix;
+  /// Transposed [dKV, KEY_TILE] for groups of queries; scales [KEY_TILE] of int8 rows, or NULL.
   float *keys, *keyScales, *valueScales;
   float *weights, *maxima, *sums, *factors;
   /// Keys from which on the weights of a whole group are zero.
@@ -148,13 +148,13 @@ typedef struct {
 INLINE void ISA(weigh_group)(const TuskAttention *a, ISA(KeyTile) *tile, size_t block, size_t first, const int QT) {
   const size_t query = block + first, count = tile->count;
   float *weights = tile->weights + first * KEY_TILE;
-  size_t c = 0;
   if (QT == 1) {
-    for (; c + 64 <= count; c += 64) ISA(score_tile)(a, query, tile->keys + c, weights + c, QT, 8);
-    for (; c + 32 <= count; c += 32) ISA(score_tile)(a, query, tile->keys + c, weights + c, QT, 4);
+    ISA(score_keys)(a, a->queries + query * a->queryStride, tile->firstKey, count, tile->prefix, weights);
+  } else {
+    size_t c = 0;
+    for (; c + 16 <= count; c += 16) ISA(score_tile)(a, query, tile->keys + c, weights + c, QT, 2);
+    for (; c < count; c += 8) ISA(score_tile)(a, query, tile->keys + c, weights + c, QT, 1);
   }
-  for (; c + 16 <= count; c += 16) ISA(score_tile)(a, query, tile->keys + c, weights + c, QT, 2);
-  for (; c < count; c += 8) ISA(score_tile)(a, query, tile->keys + c, weights + c, QT, 1);
   size_t longest = 0;
   for (size_t i = first; i < first + (size_t)QT; i++) {
     size_t index = a->firstQueryIndex + block + i;
@@ -245,9 +245,9 @@ static void ISA(attend_f32)(const TuskAttention *a, float *scratch) {
     for (size_t firstKey = 0; firstKey < keyEnd; firstKey += KEY_TILE) {
       tile.firstKey = firstKey;
       tile.count = keyEnd - firstKey < KEY_TILE ? keyEnd - firstKey : KEY_TILE;
-      size_t prefix = ISA(prefix_part)(a, firstKey, tile.count);
-      ISA(transpose_keys)(a, firstKey, tile.count, prefix, tile.keys);
-      if (tile.keyScales) ISA(gather_scales)(a, firstKey, tile.count, prefix, tile.keyScales, tile.valueScales);
+      tile.prefix = ISA(prefix_part)(a, firstKey, tile.count);
+      if (queries >= QUERY_GROUP) ISA(transpose_keys)(a, firstKey, tile.count, tile.prefix, tile.keys);
+      if (tile.keyScales) ISA(gather_scales)(a, firstKey, tile.count, tile.prefix, tile.keyScales, tile.valueScales);
       size_t i = 0;
       for (; i + QUERY_GROUP <= queries; i += QUERY_GROUP) ISA(weigh_group)(a, &tile, block, i, QUERY_GROUP);
       for (; i < queries; i++) ISA(weigh_group)(a, &tile, block, i, 1);

@@ -51,8 +51,8 @@ INLINE size_t ISA(prefix_part)(const TuskAttention *a, size_t first, size_t coun
   return a->prefixCount - first < count ? a->prefixCount - first : count;
 }
 
-/// Eight rows of eight numbers to eight columns of floats, in registers.
-INLINE void ISA(transpose_8x8)(const void *const rows[8], size_t d, float *out, const TuskElement element) {
+/// Columns d ..< d + 8 of eight rows, in registers.
+INLINE void ISA(load_columns)(const void *const rows[8], size_t d, f32x8 columns[8], const TuskElement element) {
   f32x8 r[8], s[8], t[8];
   for (int i = 0; i < 8; i++) r[i] = ISA(load_row)(rows[i], d, element);
   for (int i = 0; i < 4; i++) {
@@ -67,54 +67,132 @@ INLINE void ISA(transpose_8x8)(const void *const rows[8], size_t d, float *out, 
     }
   }
   for (int i = 0; i < 4; i++) {
-    store(out + i * KEY_TILE, __builtin_shufflevector(t[i], t[i + 4], 0, 1, 2, 3, 8, 9, 10, 11));
-    store(out + (i + 4) * KEY_TILE, __builtin_shufflevector(t[i], t[i + 4], 4, 5, 6, 7, 12, 13, 14, 15));
+    columns[i] = __builtin_shufflevector(t[i], t[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    columns[i + 4] = __builtin_shufflevector(t[i], t[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
   }
+}
+
+/// One column of eight rows.
+INLINE f32x8 ISA(load_column)(const void *const rows[8], size_t d, const TuskElement element) {
+  f32x8 column;
+  for (int i = 0; i < 8; i++) column[i] = ISA(load_one)(rows[i], d, element);
+  return column;
 }
 
 /// Eight rows as eight columns of out [dKV, KEY_TILE].
 INLINE void ISA(transpose_rows)(const void *const rows[8], size_t dKV, float *out, const TuskElement element) {
   size_t d = 0;
-  for (; d + 8 <= dKV; d += 8) ISA(transpose_8x8)(rows, d, out + d * KEY_TILE, element);
-  for (; d < dKV; d++) {
-    for (size_t i = 0; i < 8; i++) out[d * KEY_TILE + i] = ISA(load_one)(rows[i], d, element);
+  for (; d + 8 <= dKV; d += 8) {
+    f32x8 columns[8];
+    ISA(load_columns)(rows, d, columns, element);
+    for (size_t i = 0; i < 8; i++) store(out + (d + i) * KEY_TILE, columns[i]);
+  }
+  for (; d < dKV; d++) store(out + d * KEY_TILE, ISA(load_column)(rows, d, element));
+}
+
+/// Consecutive positions of a tile whose rows are of one kind: of the prefix, or keys.
+typedef struct {
+  const void *keys, *values;
+  size_t keyStride, valueStride;
+  const int32_t *rowIndex;
+  /// The first row, how many, and where they begin in the tile.
+  size_t row, count, column;
+} ISA(KeyRows);
+
+INLINE size_t ISA(place_of)(const ISA(KeyRows) *rows, size_t i) {
+  return rows->rowIndex ? (size_t)rows->rowIndex[rows->row + i] : rows->row + i;
+}
+
+/// Keys i ..< i + 8; behind the last, that again.
+INLINE void ISA(key_rows)(const ISA(KeyRows) *rows, size_t i, const void *keys[8], const TuskElement element) {
+  for (size_t j = 0; j < 8; j++) {
+    size_t place = ISA(place_of)(rows, i + j < rows->count ? i + j : rows->count - 1);
+    keys[j] = (const char *)rows->keys + place * rows->keyStride * ISA(element_bytes)(element);
   }
 }
 
-/// Rows row ..< row + count of one element as columns `column` on of out [dKV, KEY_TILE]. Up to 7 columns behind them
-/// repeat the last row.
-INLINE void ISA(transpose_part)(const TuskAttention *a, const void *base, size_t stride, const int32_t *rowIndex,
-                                size_t row, size_t count, float *out, size_t column, const TuskElement element) {
-  for (size_t group = 0; group < count; group += 8) {
-    const void *rows[8];
-    for (size_t i = 0; i < 8; i++) {
-      size_t key = row + (group + i < count ? group + i : count - 1);
-      size_t place = rowIndex ? (size_t)rowIndex[key] : key;
-      rows[i] = (const char *)base + place * stride * ISA(element_bytes)(element);
-    }
-    float *columns = out + column + group;
-    if (column + group + 8 <= KEY_TILE) {
-      ISA(transpose_rows)(rows, a->dKV, columns, element);
+/// Those rows as columns of out [dKV, KEY_TILE], and up to 7 more behind them.
+INLINE void ISA(transpose_part)(const ISA(KeyRows) *rows, size_t dKV, float *out, const TuskElement element) {
+  for (size_t group = 0; group < rows->count; group += 8) {
+    const void *keys[8];
+    ISA(key_rows)(rows, group, keys, element);
+    float *columns = out + rows->column + group;
+    if (rows->column + group + 8 <= KEY_TILE) {
+      ISA(transpose_rows)(keys, dKV, columns, element);
       continue;
     }
     // Behind a prefix that is no multiple of 8, at the end of a tile.
-    for (size_t i = 0; group + i < count; i++) {
-      for (size_t d = 0; d < a->dKV; d++) columns[d * KEY_TILE + i] = ISA(load_one)(rows[i], d, element);
+    for (size_t i = 0; group + i < rows->count; i++) {
+      for (size_t d = 0; d < dKV; d++) columns[d * KEY_TILE + i] = ISA(load_one)(keys[i], d, element);
     }
   }
+}
+
+INLINE void ISA(fetch_row)(const void *base, size_t place, size_t stride, size_t dKV, const TuskElement element) {
+  const char *row = (const char *)base + place * stride * ISA(element_bytes)(element);
+  for (size_t i = 0; i < dKV * ISA(element_bytes)(element); i += 64) __builtin_prefetch(row + i);
+}
+
+/// Products of one query with those keys into scores [KEY_TILE], and up to 7 more behind them: one lane per key, summed
+/// over d in order. A decoder's rows lie far apart and are in no cache near: the keys after the next and the values are
+/// fetched ahead.
+INLINE void ISA(score_part)(const ISA(KeyRows) *rows, const float *query, size_t dKV, float *scores,
+                            const TuskElement element) {
+  for (size_t group = 0; group < rows->count; group += 8) {
+    for (size_t i = group; i < group + 8 && i < rows->count; i++) {
+      size_t ahead = i + FETCH_KEYS < rows->count ? i + FETCH_KEYS : rows->count - 1;
+      ISA(fetch_row)(rows->keys, ISA(place_of)(rows, ahead), rows->keyStride, dKV, element);
+      ISA(fetch_row)(rows->values, ISA(place_of)(rows, i), rows->valueStride, dKV, element);
+    }
+    const void *keys[8];
+    ISA(key_rows)(rows, group, keys, element);
+    f32x8 sums = splat(0);
+    size_t d = 0;
+    for (; d + 8 <= dKV; d += 8) {
+      f32x8 columns[8];
+      ISA(load_columns)(keys, d, columns, element);
+      for (size_t i = 0; i < 8; i++) sums += splat(query[d + i]) * columns[i];
+    }
+    for (; d < dKV; d++) sums += splat(query[d]) * ISA(load_column)(keys, d, element);
+    float *out = scores + rows->column + group;
+    if (rows->column + group + 8 <= KEY_TILE) {
+      store(out, sums);
+    } else {
+      store_part(out, sums, rows->count - group);
+    }
+  }
+}
+
+INLINE ISA(KeyRows) ISA(prefix_rows)(const TuskAttention *a, size_t first, size_t prefix) {
+  return (ISA(KeyRows)){.keys = a->prefixKeys, .values = a->prefixValues, .keyStride = a->prefixStride,
+                     .valueStride = a->prefixStride, .row = first, .count = prefix};
+}
+
+/// Behind the prefix, of a tile of `count` positions from `first` on.
+INLINE ISA(KeyRows) ISA(own_rows)(const TuskAttention *a, size_t first, size_t count, size_t prefix) {
+  return (ISA(KeyRows)){.keys = a->keys, .values = a->values, .keyStride = a->keyStride, .valueStride = a->valueStride,
+                     .rowIndex = a->rowIndex, .row = first + prefix - a->prefixCount, .count = count - prefix,
+                     .column = prefix};
 }
 
 /// Keys at positions first ..< first + count, the first `prefix` of them of the prefix, as columns of out
 /// [dKV, KEY_TILE]. What is in columns behind count up to a multiple of 8 does not matter: their scores are masked.
 static void ISA(transpose_keys)(const TuskAttention *a, size_t first, size_t count, size_t prefix, float *out) {
-  if (prefix > 0) {
-    ISA(transpose_part)(a, a->prefixKeys, a->prefixStride, NULL, first, prefix, out, 0, TuskElementF32);
-  }
-  size_t key = first + prefix - a->prefixCount, keys = count - prefix;
-#define TRANSPOSE(element) \
-  ISA(transpose_part)(a, a->keys, a->keyStride, a->rowIndex, key, keys, out, prefix, element)
+  const ISA(KeyRows) before = ISA(prefix_rows)(a, first, prefix), rows = ISA(own_rows)(a, first, count, prefix);
+  if (prefix > 0) ISA(transpose_part)(&before, a->dKV, out, TuskElementF32);
+#define TRANSPOSE(element) ISA(transpose_part)(&rows, a->dKV, out, element)
   WITH_ELEMENT(a->element, TRANSPOSE);
 #undef TRANSPOSE
+}
+
+/// Products of one query with the same keys, read in place.
+static void ISA(score_keys)(const TuskAttention *a, const float *query, size_t first, size_t count, size_t prefix,
+                            float *scores) {
+  const ISA(KeyRows) before = ISA(prefix_rows)(a, first, prefix), rows = ISA(own_rows)(a, first, count, prefix);
+  if (prefix > 0) ISA(score_part)(&before, query, a->dKV, scores, TuskElementF32);
+#define SCORE(element) ISA(score_part)(&rows, query, a->dKV, scores, element)
+  WITH_ELEMENT(a->element, SCORE);
+#undef SCORE
 }
 
 /// Scales of the keys and values of a tile, 1 for rows of the prefix; behind count up to a multiple of 8, 0.

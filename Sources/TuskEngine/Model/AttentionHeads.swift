@@ -65,12 +65,12 @@ private struct AttentionJob {
     let offset = first * width + head * headWidth
     let keys = heads.keys.from(row: 0, group: head)
     let values = heads.values.from(row: 0, group: head)
-    let rowStride = width * heads.rowStep
+    let rowStride = keys.rowStep * heads.rowStep
     var attention = TuskAttention(
       queries: heads.queries + offset, queryStride: width, queryCount: min(heads.queryTile, heads.queryCount - first),
-      element: keys.precision.element, keys: keys.base, keyStride: rowStride, values: values.base,
-      valueStride: rowStride, keyScales: keys.scales, valueScales: values.scales,
-      scaleStride: heads.headCount * heads.rowStep, keyCount: heads.keyCount, rowIndex: heads.rowIndex,
+      element: keys.precision.element, keys: keys.base, keyStride: rowStride * headWidth,
+      values: values.base, valueStride: rowStride * headWidth, keyScales: keys.scales, valueScales: values.scales,
+      scaleStride: rowStride, keyCount: heads.keyCount, rowIndex: heads.rowIndex,
       prefixKeys: heads.prefixKeys.map { $0 + head * headWidth },
       prefixValues: heads.prefixValues.map { $0 + head * headWidth }, prefixStride: heads.prefixStride,
       prefixCount: heads.prefixCount, dKV: headWidth, scale: workspace.config.attentionScale,

@@ -61,9 +61,9 @@ extension Session {
     normalize(target, slot, weights.matrix(.selfAttentionNorm, .decoder, layer: layer))
     let input = workspace.setInput(workspace.normed, rows: rows, columns: config.dModel)
     let targetTokens = plan.request.targetTokens
-    // [T, R, H K] of this block.
-    let keys = KeyValueRows(plan.regions.selfKeys, workspace.arena).from(row: layer * targetTokens * rows)
-    let values = KeyValueRows(plan.regions.selfValues, workspace.arena).from(row: layer * targetTokens * rows)
+    // Position t of row r is row t R + r of this block.
+    let keys = KeyValueRows(plan.regions.selfKeys, workspace.arena, block: layer, rows: targetTokens * rows)
+    let values = KeyValueRows(plan.regions.selfValues, workspace.arena, block: layer, rows: targetTokens * rows)
     multiply(
       input, weights.matrix(.selfAttentionQ, .decoder, layer: layer), workspace.queries, yStride: inner,
       ProductSite(slot: slot, target: .q), rowGroups)

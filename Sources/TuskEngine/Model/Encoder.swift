@@ -208,12 +208,13 @@ extension Session {
     }
   }
 
-  /// Cached keys and values of cross-attention in block `layer` for `source`: [S, H K] each.
+  /// Cached keys and values of cross-attention in block `layer` for `source`: S rows each.
   func crossKeyValues(_ layer: Int, _ source: Int) -> (keys: KeyValueRows, values: KeyValueRows) {
-    let count = plan.request.encoderRows
-    let rows = KeyValueRows(plan.regions.cross, workspace.arena)
-      .from(row: (source * config.decoderLayerCount + layer) * 2 * count)
-    return (rows, rows.from(row: count))
+    let first = 2 * (source * config.decoderLayerCount + layer)
+    func rows(_ block: Int) -> KeyValueRows {
+      KeyValueRows(plan.regions.cross, workspace.arena, block: block, rows: plan.request.encoderRows)
+    }
+    return (rows(first), rows(first + 1))
   }
 
   /// The output of the encoder for `source`, from which absorbed cross-attention computes: [S, D].

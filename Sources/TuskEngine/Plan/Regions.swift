@@ -19,7 +19,7 @@ struct Regions: Sendable {
   let decoderBias: Region
   /// Per worker: adapter rows [chunk, 2 D + W], scratch of a linear, scratch of attention.
   let workers: Region
-  /// What cross-attention reads: cached [batch, L, 2, S, H K], absorbed [batch, S, D], in the plan's precision.
+  /// What cross-attention reads: cached [batch, L, 2, H, S, K], absorbed [batch, S, D], in the plan's precision.
   let cross: KeyValueRegion
 
   // Encoding.
@@ -35,7 +35,7 @@ struct Regions: Sendable {
 
   // Decoding.
   let decodingTile: TileRegions
-  /// [L, T, R, H K]
+  /// [L, H, T, R, K]
   let selfKeys: KeyValueRegion
   let selfValues: KeyValueRegion
   /// [R, D]
