@@ -14,6 +14,9 @@ enum { WIDE_ROWS = 4, WIDE_K = 1024, WIDE_M = 64 };
 /// PANEL_LEAST_M. PANEL_BLOCKS: see `panels`.
 enum { PANEL_ROWS = 16, PANEL_M = 128, PANEL_BLOCK_M = 64, PANEL_LEAST_M = 24, PANEL_BLOCKS = 16 };
 
+/// Weight rows that meet a block of a few activation rows, before its next block.
+enum { TILE_ROWS = 16 };
+
 /// What comes so many bytes later in a stream of weights is fetched, across the pages at which the hardware prefetcher
 /// stops: measured, 5 to 8 % more bytes a second.
 enum { FETCH_AHEAD = 1024 };

@@ -43,44 +43,53 @@ INLINE void ISA(finish_column)(const TuskMatmulI16 *p, size_t m, size_t n, __m25
   for (int i = 0; i < 4; i++) out[(size_t)i * p->yStride] = y[i];
 }
 
-/// MT activation rows (4 or 8) and NT weight rows: one, or two to halve the reading of activations that outgrow the
-/// first-level cache. The weight rows after the next are fetched ahead: measured, 10 to 25 % of the time.
-INLINE void ISA(rows)(const TuskMatmulI16 *p, size_t m0, size_t n, const int MT, const int NT) {
-  __m256d totals[8 / 4 * 2];
-  for (int i = 0; i < MT * NT / 4; i++) totals[i] = _mm256_setzero_pd();
-  for (size_t start = 0; start < p->K; start += TUSK_MATMUL_BLOCK_K) {
-    size_t end = p->K - start < TUSK_MATMUL_BLOCK_K ? p->K : start + TUSK_MATMUL_BLOCK_K;
-    const int16_t *a = p->codes + m0 * p->codesStride;
-    const int8_t *w = p->weights + n * p->weightsStride;
-    // Bounded as in `row_block`.
-    __m256i sums[8];
-    for (int i = 0; i < MT * NT; i++) sums[i] = _mm256_setzero_si256();
-    for (size_t k = start; k < end; k += 32) {
-      __m256i low[2], high[2];
+/// sums [NT, MT] of MT activation rows and NT weight rows over `count` columns, at most a block: bounded as in
+/// `row_block`. The weight rows after the next are fetched ahead: measured, 10 to 25 % of the time.
+INLINE void ISA(tile)(const TuskMatmulI16 *p, const int16_t *a, const int8_t *w, size_t count, __m256i sums[8],
+                      const int MT, const int NT) {
+  for (int i = 0; i < MT * NT; i++) sums[i] = _mm256_setzero_si256();
+  for (size_t k = 0; k < count; k += 32) {
+    __m256i low[2], high[2];
+    for (int j = 0; j < NT; j++) {
+      const size_t row = (size_t)j * p->weightsStride;
+      if (k % 64 == 0) _mm_prefetch((const char *)(w + row + 2 * p->weightsStride + k), _MM_HINT_T0);
+      low[j] = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(w + row + k)));
+      high[j] = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(w + row + k + 16)));
+    }
+    for (int m = 0; m < MT; m++) {
+      const __m256i *am = (const __m256i *)(a + (size_t)m * p->codesStride + k);
       for (int j = 0; j < NT; j++) {
-        const __m128i *wj = (const __m128i *)(w + (size_t)j * p->weightsStride + k);
-        if (k % 64 == 0) _mm_prefetch((const char *)wj + 2 * p->weightsStride, _MM_HINT_T0);
-        low[j] = _mm256_cvtepi8_epi16(_mm_load_si128(wj));
-        high[j] = _mm256_cvtepi8_epi16(_mm_load_si128(wj + 1));
-      }
-      for (int m = 0; m < MT; m++) {
-        const __m256i *am = (const __m256i *)(a + (size_t)m * p->codesStride + k);
-        for (int j = 0; j < NT; j++) {
-          __m256i sum = ISA(accumulate)(sums[j * MT + m], _mm256_load_si256(am), low[j]);
-          sums[j * MT + m] = ISA(accumulate)(sum, _mm256_load_si256(am + 1), high[j]);
-        }
+        __m256i sum = ISA(accumulate)(sums[j * MT + m], _mm256_load_si256(am), low[j]);
+        sums[j * MT + m] = ISA(accumulate)(sum, _mm256_load_si256(am + 1), high[j]);
       }
     }
-    for (int i = 0; i < MT * NT / 4; i++) {
-      totals[i] = _mm256_add_pd(totals[i], _mm256_cvtepi32_pd(ISA(sum_four)(sums + 4 * i)));
-    }
-  }
-  for (int i = 0; i < MT * NT / 4; i++) {
-    ISA(finish_column)(p, m0 + (size_t)(4 * i % MT), n + (size_t)(4 * i / MT), totals[i]);
   }
 }
 
-/// `rows` for MT activation rows below 4 and one weight row.
+/// MT activation rows and `count` weight rows, at most TILE_ROWS and a multiple of NT, block by block: whole rows of codes
+/// would not stay in the first-level cache.
+INLINE void ISA(rows)(const TuskMatmulI16 *p, size_t m0, size_t n, size_t count, const int MT, const int NT) {
+  __m256d totals[TILE_ROWS * 8 / 4];
+  const size_t tiles = (size_t)(MT * NT / 4), all = count * (size_t)MT / 4;
+  for (size_t i = 0; i < all; i++) totals[i] = _mm256_setzero_pd();
+  for (size_t k = 0; k < p->K; k += TUSK_MATMUL_BLOCK_K) {
+    const size_t length = p->K - k < TUSK_MATMUL_BLOCK_K ? p->K - k : TUSK_MATMUL_BLOCK_K;
+    for (size_t row = 0; row < count; row += (size_t)NT) {
+      const int8_t *w = p->weights + (n + row) * p->weightsStride + k;
+      __m256i sums[8];
+      ISA(tile)(p, p->codes + m0 * p->codesStride + k, w, length, sums, MT, NT);
+      __m256d *total = totals + row * (size_t)MT / 4;
+      for (size_t i = 0; i < tiles; i++) {
+        total[i] = _mm256_add_pd(total[i], _mm256_cvtepi32_pd(ISA(sum_four)(sums + 4 * i)));
+      }
+    }
+  }
+  for (size_t i = 0; i < all; i++) {
+    ISA(finish_column)(p, m0 + 4 * i % (size_t)MT, n + 4 * i / (size_t)MT, totals[i]);
+  }
+}
+
+/// MT activation rows below 4 and one weight row.
 INLINE void ISA(row)(const TuskMatmulI16 *p, size_t m0, size_t n, const int MT) {
   int64_t totals[2] = {0};
   for (size_t k = 0; k < p->K; k += TUSK_MATMUL_BLOCK_K) {
@@ -89,6 +98,12 @@ INLINE void ISA(row)(const TuskMatmulI16 *p, size_t m0, size_t n, const int MT) 
                    totals, MT);
   }
   for (int m = 0; m < MT; m++) finish(p, m0 + (size_t)m, n, totals[m]);
+}
+
+/// The activation rows from m on and one weight row.
+static void ISA(last_rows)(const TuskMatmulI16 *p, size_t m, size_t n) {
+  for (; m + 2 <= p->M; m += 2) ISA(row)(p, m, n, 2);
+  for (; m < p->M; m++) ISA(row)(p, m, n, 1);
 }
 
 /// One activation row and four weight rows, K at most a block: the rows one after another, still one linear stream, and
@@ -122,21 +137,20 @@ static void ISA(matmul_f32_i16_i8)(const TuskMatmulI16 *p, size_t n0, size_t n1)
     const size_t most = p->K <= TUSK_MATMUL_BLOCK_K ? PANEL_M : PANEL_BLOCK_M;
     for (size_t m = 0; m < p->M; m += most) n = ISA(panels)(p, m, p->M - m < most ? p->M : m + most, n0, n1);
   }
-  for (; p->M >= 4 && p->K > TUSK_MATMUL_BLOCK_K && n + 2 <= n1; n += 2) {
+  for (size_t count; n + 2 <= n1; n += count) {
+    count = n1 - n < TILE_ROWS ? (n1 - n) / 2 * 2 : TILE_ROWS;
     size_t m = 0;
-    for (; m + 4 <= p->M; m += 4) ISA(rows)(p, m, n, 4, 2);
-    for (; m < p->M; m++) {
-      ISA(row)(p, m, n, 1);
-      ISA(row)(p, m, n + 1, 1);
+    for (; m + 8 <= p->M; m += 8) ISA(rows)(p, m, n, count, 8, 1);
+    const bool hasFour = m + 4 <= p->M;
+    if (hasFour && p->K <= TUSK_MATMUL_BLOCK_K) ISA(rows)(p, m, n, count, 4, 1);
+    for (size_t row = n; row < n + count; row += 2) {
+      // Two weight rows halve the reading of codes that do not stay in the first-level cache.
+      if (hasFour && p->K > TUSK_MATMUL_BLOCK_K) ISA(rows)(p, m, row, 2, 4, 2);
+      ISA(last_rows)(p, p->M / 4 * 4, row);
+      ISA(last_rows)(p, p->M / 4 * 4, row + 1);
     }
   }
-  for (; n < n1; n++) {
-    size_t m = 0;
-    for (; m + 8 <= p->M; m += 8) ISA(rows)(p, m, n, 8, 1);
-    for (; m + 4 <= p->M; m += 4) ISA(rows)(p, m, n, 4, 1);
-    for (; m + 2 <= p->M; m += 2) ISA(row)(p, m, n, 2);
-    for (; m < p->M; m++) ISA(row)(p, m, n, 1);
-  }
+  if (n < n1) ISA(last_rows)(p, 0, n);
 }
 
 static uint64_t ISA(read_probe)(const void *buffer, size_t bytes) {

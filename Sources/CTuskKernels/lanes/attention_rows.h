@@ -178,21 +178,23 @@ INLINE ISA(KeyRows) ISA(own_rows)(const TuskAttention *a, size_t first, size_t c
 /// Keys at positions first ..< first + count, the first `prefix` of them of the prefix, as columns of out
 /// [dKV, KEY_TILE]. What is in columns behind count up to a multiple of 8 does not matter: their scores are masked.
 static void ISA(transpose_keys)(const TuskAttention *a, size_t first, size_t count, size_t prefix, float *out) {
-  const ISA(KeyRows) before = ISA(prefix_rows)(a, first, prefix), rows = ISA(own_rows)(a, first, count, prefix);
-  if (prefix > 0) ISA(transpose_part)(&before, a->dKV, out, TuskElementF32);
-#define TRANSPOSE(element) ISA(transpose_part)(&rows, a->dKV, out, element)
-  WITH_ELEMENT(a->element, TRANSPOSE);
+  ISA(KeyRows) rows[2] = {ISA(prefix_rows)(a, first, prefix), ISA(own_rows)(a, first, count, prefix)};
+  for (int part = prefix > 0 ? 0 : 1; part < 2; part++) {
+#define TRANSPOSE(element) ISA(transpose_part)(&rows[part], a->dKV, out, element)
+    WITH_ELEMENT(part == 0 ? TuskElementF32 : a->element, TRANSPOSE);
 #undef TRANSPOSE
+  }
 }
 
 /// Products of one query with the same keys, read in place.
 static void ISA(score_keys)(const TuskAttention *a, const float *query, size_t first, size_t count, size_t prefix,
                             float *scores) {
-  const ISA(KeyRows) before = ISA(prefix_rows)(a, first, prefix), rows = ISA(own_rows)(a, first, count, prefix);
-  if (prefix > 0) ISA(score_part)(&before, query, a->dKV, scores, TuskElementF32);
-#define SCORE(element) ISA(score_part)(&rows, query, a->dKV, scores, element)
-  WITH_ELEMENT(a->element, SCORE);
+  ISA(KeyRows) rows[2] = {ISA(prefix_rows)(a, first, prefix), ISA(own_rows)(a, first, count, prefix)};
+  for (int part = prefix > 0 ? 0 : 1; part < 2; part++) {
+#define SCORE(element) ISA(score_part)(&rows[part], query, a->dKV, scores, element)
+    WITH_ELEMENT(part == 0 ? TuskElementF32 : a->element, SCORE);
 #undef SCORE
+  }
 }
 
 /// Scales of the keys and values of a tile, 1 for rows of the prefix; behind count up to a multiple of 8, 0.
