@@ -13,9 +13,6 @@ enum { QUERY_BLOCK = 64 };
 /// Queries whose scores are in registers at once.
 enum { QUERY_GROUP = 4 };
 
-/// Keys ahead of a single query's that are fetched.
-enum { FETCH_KEYS = 16 };
-
 /// Columns of values that groups of queries meet in a row.
 enum { STRIP = 16 };
 

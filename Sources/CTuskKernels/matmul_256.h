@@ -141,14 +141,16 @@ static void ISA(matmul_f32_i16_i8)(const TuskMatmulI16 *p, size_t n0, size_t n1)
     count = n1 - n < TILE_ROWS ? (n1 - n) / 2 * 2 : TILE_ROWS;
     size_t m = 0;
     for (; m + 8 <= p->M; m += 8) ISA(rows)(p, m, n, count, 8, 1);
-    const bool hasFour = m + 4 <= p->M;
-    if (hasFour && p->K <= TUSK_MATMUL_BLOCK_K) ISA(rows)(p, m, n, count, 4, 1);
-    for (size_t row = n; row < n + count; row += 2) {
-      // Two weight rows halve the reading of codes that do not stay in the first-level cache.
-      if (hasFour && p->K > TUSK_MATMUL_BLOCK_K) ISA(rows)(p, m, row, 2, 4, 2);
-      ISA(last_rows)(p, p->M / 4 * 4, row);
-      ISA(last_rows)(p, p->M / 4 * 4, row + 1);
+    if (m + 4 <= p->M) {
+      if (p->K <= TUSK_MATMUL_BLOCK_K) {
+        ISA(rows)(p, m, n, count, 4, 1);
+      } else {
+        // Two weight rows halve the reading of codes that do not stay in the first-level cache.
+        for (size_t row = n; row < n + count; row += 2) ISA(rows)(p, m, row, 2, 4, 2);
+      }
+      m += 4;
     }
+    for (size_t row = n; row < n + count; row++) ISA(last_rows)(p, m, row);
   }
   if (n < n1) ISA(last_rows)(p, 0, n);
 }

@@ -23,7 +23,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def bench(**values: float | str) -> dict[str, float | str]:
     return {"isa": "avx2", "machine_read_gb_per_second": 20.0, "machine_int8_gmac_per_second": 100.0,
             "machine_avx2_int8_gmac_per_second": 100.0, "decode_gb_per_second": 17.0, "encode_gmac_per_second": 65.0,
-            "task_switch_microseconds": 3.0, "logits_hash": "00ff", **values}
+            "encode_tokens_per_second": 650.0, "task_switch_microseconds": 3.0, "logits_hash": "00ff", **values}
 
 
 def results() -> report.Results:
@@ -74,6 +74,11 @@ class PageTests(unittest.TestCase):
         lines = "\n".join(report.limits(results(), 1))
         self.assertIn("| a mounted task adds to decoding, to encoding | +1.0 %, +0.0 % |", lines)
         self.assertIn("| Tusk's decode, batch 1: share of reading | 85 % / 85 % |", lines)
+
+    def test_attention_adds_to_the_share_as_its_tokens_squared(self) -> None:
+        # T5-base: 2 * 12 layers * 12 heads * 64 * 512 multiply-adds a token beside the 1e8 of the products.
+        self.assertEqual(report.attention_multiply_adds("t5-base", 512), 512 * 9_437_184)
+        self.assertIn(", which are float32 | 67 % / 67 %, 71 % / 71 % |", "\n".join(report.limits(results(), 1)))
 
     def test_every_table_is_in_the_page(self) -> None:
         page = report.page(results(), "compare.svg")

@@ -88,6 +88,12 @@ def speed_table(results: Results, threads: int) -> list[str]:
     return table(header, rows)
 
 
+def attention_multiply_adds(size: str, tokens: int) -> int:
+    """Of an encoder without its products: every token's scores with every token, and their sums, in every layer."""
+    _, _, heads, width, layers = SIZES[size]
+    return 2 * layers * heads * width * tokens**2
+
+
 def limits(results: Results, threads: int) -> list[str]:
     """What the machine could do in the same run, and Tusk's share of it."""
     samples = results.samples[threads]
@@ -106,11 +112,10 @@ def limits(results: Results, threads: int) -> list[str]:
         return f"{100 * factor * best:.0f} % / {100 * factor * median:.0f} %"
 
     def with_attention(row: str, tokens: int) -> float:
-        """What attention's own multiply-adds, every token's scores with every token and their sums, make of the products'."""
+        """What attention's own multiply-adds make of the products'."""
         bench = samples.benches[row][0]
-        products = 1e9 * bench["encode_gmac_per_second"] / bench["encode_tokens_per_second"]
-        _, _, heads, width, layers = SIZES[results.size]
-        return 1 + 2 * layers * heads * width * tokens / products
+        products = 1e9 * tokens * bench["encode_gmac_per_second"] / bench["encode_tokens_per_second"]
+        return 1 + attention_multiply_adds(results.size, tokens) / products
 
     def over(row: str, base: str) -> str:
         pairs = [b / a - 1 for a, b in zip(samples.speeds[row]["tusk"], samples.speeds[base]["tusk"])]

@@ -2,22 +2,21 @@
 #include "lanes.h"
 #include "math.h"
 
-/// q.k of QT queries and CT * 8 keys: one lane per key, summed over d in order, as in `score_part`.
-INLINE void ISA(score_tile)(const TuskAttention *a, size_t query, const float *keys, float *scores, const int QT,
-                            const int CT) {
+/// q.k of a group of queries and CT * 8 keys: one lane per key, summed over d in order, as in `score_part`.
+INLINE void ISA(score_tile)(const TuskAttention *a, size_t query, const float *keys, float *scores, const int CT) {
   f32x8 sums[QUERY_GROUP][2];
   const float *q[QUERY_GROUP];
-  for (int i = 0; i < QT; i++) q[i] = a->queries + (query + (size_t)i) * a->queryStride;
-  for (int i = 0; i < QT; i++) {
+  for (int i = 0; i < QUERY_GROUP; i++) q[i] = a->queries + (query + (size_t)i) * a->queryStride;
+  for (int i = 0; i < QUERY_GROUP; i++) {
     for (int c = 0; c < CT; c++) sums[i][c] = splat(0);
   }
   for (size_t d = 0; d < a->dKV; d++) {
     for (int c = 0; c < CT; c++) {
       f32x8 k = load(keys + d * KEY_TILE + c * 8);
-      for (int i = 0; i < QT; i++) sums[i][c] += splat(q[i][d]) * k;
+      for (int i = 0; i < QUERY_GROUP; i++) sums[i][c] += splat(q[i][d]) * k;
     }
   }
-  for (int i = 0; i < QT; i++) {
+  for (int i = 0; i < QUERY_GROUP; i++) {
     for (int c = 0; c < CT; c++) store(scores + i * KEY_TILE + c * 8, sums[i][c]);
   }
 }
@@ -64,7 +63,7 @@ INLINE void ISA(add_value)(f32x8 sums[8], const void *row, size_t d, float weigh
 }
 
 INLINE const void *ISA(value_row)(const TuskAttention *a, size_t key, const TuskElement element) {
-  return (const char *)a->values + ISA(row_of)(a, key) * a->valueStride * ISA(element_bytes)(element);
+  return (const char *)a->values + ISA(row_of)(a->rowIndex, key) * a->valueStride * ISA(element_bytes)(element);
 }
 
 /// out = out * factor + sum_j weight_j v_j for one query and CT * 8 columns from column d on: keys in order, whatever the
@@ -144,7 +143,7 @@ typedef struct {
   float *strip;
 } ISA(KeyTile);
 
-/// Weights of QT queries, `first` in the block, which starts with query `block`.
+/// Weights of QT queries (1 or a group), `first` in the block, which starts with query `block`.
 INLINE void ISA(weigh_group)(const TuskAttention *a, ISA(KeyTile) *tile, size_t block, size_t first, const int QT) {
   const size_t query = block + first, count = tile->count;
   float *weights = tile->weights + first * KEY_TILE;
@@ -152,8 +151,8 @@ INLINE void ISA(weigh_group)(const TuskAttention *a, ISA(KeyTile) *tile, size_t 
     ISA(score_keys)(a, a->queries + query * a->queryStride, tile->firstKey, count, tile->prefix, weights);
   } else {
     size_t c = 0;
-    for (; c + 16 <= count; c += 16) ISA(score_tile)(a, query, tile->keys + c, weights + c, QT, 2);
-    for (; c < count; c += 8) ISA(score_tile)(a, query, tile->keys + c, weights + c, QT, 1);
+    for (; c + 16 <= count; c += 16) ISA(score_tile)(a, query, tile->keys + c, weights + c, 2);
+    for (; c < count; c += 8) ISA(score_tile)(a, query, tile->keys + c, weights + c, 1);
   }
   size_t longest = 0;
   for (size_t i = first; i < first + (size_t)QT; i++) {

@@ -41,9 +41,7 @@ INLINE size_t ISA(element_bytes)(const TuskElement element) {
   return element == TuskElementF32 ? 4 : (element == TuskElementF16 ? 2 : 1);
 }
 
-INLINE size_t ISA(row_of)(const TuskAttention *a, size_t key) {
-  return a->rowIndex ? (size_t)a->rowIndex[key] : key;
-}
+INLINE size_t ISA(row_of)(const int32_t *rowIndex, size_t key) { return rowIndex ? (size_t)rowIndex[key] : key; }
 
 /// How many of the positions first ..< first + count belong to the prefix.
 INLINE size_t ISA(prefix_part)(const TuskAttention *a, size_t first, size_t count) {
@@ -92,22 +90,18 @@ INLINE void ISA(transpose_rows)(const void *const rows[8], size_t dKV, float *ou
 
 /// Consecutive positions of a tile whose rows are of one kind: of the prefix, or keys.
 typedef struct {
-  const void *keys, *values;
-  size_t keyStride, valueStride;
+  const void *keys;
+  size_t stride;
   const int32_t *rowIndex;
   /// The first row, how many, and where they begin in the tile.
   size_t row, count, column;
 } ISA(KeyRows);
 
-INLINE size_t ISA(place_of)(const ISA(KeyRows) *rows, size_t i) {
-  return rows->rowIndex ? (size_t)rows->rowIndex[rows->row + i] : rows->row + i;
-}
-
 /// Keys i ..< i + 8; behind the last, that again.
 INLINE void ISA(key_rows)(const ISA(KeyRows) *rows, size_t i, const void *keys[8], const TuskElement element) {
   for (size_t j = 0; j < 8; j++) {
-    size_t place = ISA(place_of)(rows, i + j < rows->count ? i + j : rows->count - 1);
-    keys[j] = (const char *)rows->keys + place * rows->keyStride * ISA(element_bytes)(element);
+    size_t row = ISA(row_of)(rows->rowIndex, rows->row + (i + j < rows->count ? i + j : rows->count - 1));
+    keys[j] = (const char *)rows->keys + row * rows->stride * ISA(element_bytes)(element);
   }
 }
 
@@ -128,22 +122,11 @@ INLINE void ISA(transpose_part)(const ISA(KeyRows) *rows, size_t dKV, float *out
   }
 }
 
-INLINE void ISA(fetch_row)(const void *base, size_t place, size_t stride, size_t dKV, const TuskElement element) {
-  const char *row = (const char *)base + place * stride * ISA(element_bytes)(element);
-  for (size_t i = 0; i < dKV * ISA(element_bytes)(element); i += 64) __builtin_prefetch(row + i);
-}
-
 /// Products of one query with those keys into scores [KEY_TILE], and up to 7 more behind them: one lane per key, summed
-/// over d in order. A decoder's rows lie far apart and are in no cache near: the keys after the next and the values are
-/// fetched ahead.
+/// over d in order.
 INLINE void ISA(score_part)(const ISA(KeyRows) *rows, const float *query, size_t dKV, float *scores,
                             const TuskElement element) {
   for (size_t group = 0; group < rows->count; group += 8) {
-    for (size_t i = group; i < group + 8 && i < rows->count; i++) {
-      size_t ahead = i + FETCH_KEYS < rows->count ? i + FETCH_KEYS : rows->count - 1;
-      ISA(fetch_row)(rows->keys, ISA(place_of)(rows, ahead), rows->keyStride, dKV, element);
-      ISA(fetch_row)(rows->values, ISA(place_of)(rows, i), rows->valueStride, dKV, element);
-    }
     const void *keys[8];
     ISA(key_rows)(rows, group, keys, element);
     f32x8 sums = splat(0);
@@ -164,15 +147,13 @@ INLINE void ISA(score_part)(const ISA(KeyRows) *rows, const float *query, size_t
 }
 
 INLINE ISA(KeyRows) ISA(prefix_rows)(const TuskAttention *a, size_t first, size_t prefix) {
-  return (ISA(KeyRows)){.keys = a->prefixKeys, .values = a->prefixValues, .keyStride = a->prefixStride,
-                     .valueStride = a->prefixStride, .row = first, .count = prefix};
+  return (ISA(KeyRows)){.keys = a->prefixKeys, .stride = a->prefixStride, .row = first, .count = prefix};
 }
 
 /// Behind the prefix, of a tile of `count` positions from `first` on.
 INLINE ISA(KeyRows) ISA(own_rows)(const TuskAttention *a, size_t first, size_t count, size_t prefix) {
-  return (ISA(KeyRows)){.keys = a->keys, .values = a->values, .keyStride = a->keyStride, .valueStride = a->valueStride,
-                     .rowIndex = a->rowIndex, .row = first + prefix - a->prefixCount, .count = count - prefix,
-                     .column = prefix};
+  return (ISA(KeyRows)){.keys = a->keys, .stride = a->keyStride, .rowIndex = a->rowIndex,
+                        .row = first + prefix - a->prefixCount, .count = count - prefix, .column = prefix};
 }
 
 /// Keys at positions first ..< first + count, the first `prefix` of them of the prefix, as columns of out
@@ -201,7 +182,7 @@ static void ISA(score_keys)(const TuskAttention *a, const float *query, size_t f
 static void ISA(gather_scales)(const TuskAttention *a, size_t first, size_t count, size_t prefix, float *keyScales,
                                float *valueScales) {
   for (size_t j = 0; j < count; j++) {
-    size_t place = j < prefix ? 0 : ISA(row_of)(a, first + j - a->prefixCount) * a->scaleStride;
+    size_t place = j < prefix ? 0 : ISA(row_of)(a->rowIndex, first + j - a->prefixCount) * a->scaleStride;
     keyScales[j] = j < prefix ? 1 : a->keyScales[place];
     valueScales[j] = j < prefix ? 1 : a->valueScales[place];
   }
