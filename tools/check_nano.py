@@ -22,7 +22,7 @@ from processes import drop_from_page_cache
 
 PACKAGE = Path(__file__).resolve().parent.parent
 LIMITS = {"dynamic": 400_000, "static": 1_500_000, "private": 2_000_000, "peak without the model": 3_000_000}
-RECORDED = {"dynamic": 388_200, "static": 1_147_000, "private": 848_000, "peak without the model": 2_327_000}
+RECORDED = {"dynamic": 389_984, "static": 1_148_808, "private": 848_000, "peak without the model": 2_327_000}
 # Pages that the C library touches differ between machines.
 TOLERANCES = {"dynamic": 0.05, "static": 0.05, "private": 0.10, "peak without the model": 0.10}
 START_LIMIT = 1.3
